@@ -1,0 +1,407 @@
+//! Socket addresses of any family.
+
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    mem::offset_of,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
+    os::unix::{ffi::OsStrExt, net as unix},
+    path::Path,
+};
+
+use nix::libc::{self, AF_INET, AF_INET6, AF_UNIX};
+
+use crate::{error::AddrError, sys::NameBuf};
+
+const FAMILY_AT: usize = offset_of!(libc::sockaddr, sa_family);
+const FAMILY_LEN: usize = size_of::<libc::sa_family_t>();
+const PATH_AT: usize = offset_of!(libc::sockaddr_un, sun_path);
+const PATH_MAX: usize = size_of::<libc::sockaddr_un>() - PATH_AT;
+
+/// A socket address of any family (`msg_name`, `struct sockaddr_storage`): to and from the standard library's types,
+/// and as bytes for families that it does not know.
+///
+/// ```
+/// use ancillary::SockAddr;
+/// use std::net::SocketAddr;
+///
+/// let inet: SocketAddr = "[fe80::1%3]:53".parse()?;
+/// assert_eq!(SockAddr::from(inet).as_inet(), Some(inet));
+/// assert_eq!(SockAddr::unix("/run/x")?.as_pathname(), Some("/run/x".as_ref()));
+/// # #[cfg(target_os = "linux")]
+/// assert_eq!(format!("{:?}", SockAddr::unix_abstract(b"bus")?), "@bus");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[doc(alias = "sockaddr_storage")]
+#[doc(alias = "msg_name")]
+#[derive(Clone, Copy)]
+pub struct SockAddr(NameBuf);
+
+impl SockAddr {
+    /// An AF_UNIX address in the file system.
+    ///
+    /// # Errors
+    ///
+    /// A path of more bytes than `sun_path` has (108 on Linux), or with a NUL byte in it.
+    pub fn unix(path: impl AsRef<Path>) -> Result<Self, AddrError> {
+        let path = path.as_ref().as_os_str().as_bytes();
+        if let Some(position) = path.iter().position(|&byte| byte == 0) {
+            return Err(AddrError::NulByte { position });
+        }
+        // The terminating NUL is sent where it fits, as bind(2) by the C library would.
+        let nul: &[u8] = if path.len() < PATH_MAX { &[0] } else { &[] };
+        Self::from_parts(AF_UNIX, PATH_MAX, &[path, nul])
+    }
+
+    /// An AF_UNIX address in the abstract namespace of Linux: any bytes, without the leading NUL.
+    ///
+    /// # Errors
+    ///
+    /// A name of more than 107 bytes.
+    #[cfg(linux_like)]
+    pub fn unix_abstract(name: &[u8]) -> Result<Self, AddrError> {
+        if name.len() > PATH_MAX - 1 {
+            return Err(AddrError::TooLong { found: name.len(), max: PATH_MAX - 1 });
+        }
+        Self::from_parts(AF_UNIX, PATH_MAX, &[&[0], name])
+    }
+
+    /// An address of any family, from the bytes of its C structure.
+    ///
+    /// # Errors
+    ///
+    /// More bytes than `sockaddr_storage` has, or too few to name a family.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, AddrError> {
+        let min = FAMILY_AT + FAMILY_LEN;
+        if bytes.len() < min {
+            return Err(AddrError::TooShort { found: bytes.len(), min });
+        }
+        let mut name = NameBuf::new();
+        if !name.set(bytes) {
+            return Err(AddrError::TooLong { found: bytes.len(), max: NameBuf::CAPACITY });
+        }
+        Ok(Self(name))
+    }
+
+    fn from_parts(family: i32, max: usize, parts: &[&[u8]]) -> Result<Self, AddrError> {
+        let mut bytes = [0; NameBuf::CAPACITY];
+        let mut at = PATH_AT;
+        for part in parts {
+            if at - PATH_AT + part.len() > max {
+                return Err(AddrError::TooLong { found: parts.iter().map(|part| part.len()).sum(), max });
+            }
+            bytes[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        }
+        put_family(&mut bytes, family, at);
+        Self::from_bytes(&bytes[..at])
+    }
+
+    #[inline(always)]
+    pub(crate) fn from_name(name: &NameBuf) -> Self {
+        Self(*name)
+    }
+
+    #[inline(always)]
+    pub(crate) fn name(&self) -> &NameBuf {
+        &self.0
+    }
+
+    /// The address family (`AF_INET`, `AF_INET6`, `AF_UNIX`, ...).
+    #[doc(alias = "sa_family")]
+    pub fn family(&self) -> i32 {
+        family_of(self.as_bytes())
+    }
+
+    /// The bytes of the C structure.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// The internet address, if it is one.
+    pub fn as_inet(&self) -> Option<SocketAddr> {
+        let bytes = self.as_bytes();
+        let port = u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?);
+        match self.family() {
+            AF_INET => {
+                let ip: [u8; 4] = bytes.get(4..8)?.try_into().ok()?;
+                Some(SocketAddrV4::new(Ipv4Addr::from(ip), port).into())
+            }
+            AF_INET6 => {
+                let word = |at: usize| -> Option<[u8; 4]> { bytes.get(at..at + 4)?.try_into().ok() };
+                let ip: [u8; 16] = bytes.get(8..24)?.try_into().ok()?;
+                let (flowinfo, scope_id) = (u32::from_ne_bytes(word(4)?), u32::from_ne_bytes(word(24)?));
+                Some(SocketAddrV6::new(Ipv6Addr::from(ip), port, flowinfo, scope_id).into())
+            }
+            _ => None,
+        }
+    }
+
+    fn sun_path(&self) -> Option<&[u8]> {
+        if self.family() == AF_UNIX { self.as_bytes().get(PATH_AT..) } else { None }
+    }
+
+    /// The path of an AF_UNIX address that has one.
+    #[doc(alias = "sun_path")]
+    pub fn as_pathname(&self) -> Option<&Path> {
+        let path = self.sun_path().filter(|path| path.first().is_some_and(|&byte| byte != 0))?;
+        let end = path.iter().position(|&byte| byte == 0).unwrap_or(path.len());
+        Some(Path::new(std::ffi::OsStr::from_bytes(&path[..end])))
+    }
+
+    /// The name of an AF_UNIX address in the abstract namespace (Linux), without the leading NUL.
+    #[cfg(linux_like)]
+    pub fn as_abstract_name(&self) -> Option<&[u8]> {
+        match self.sun_path()? {
+            [0, name @ ..] => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether it is an AF_UNIX address without a name.
+    pub fn is_unnamed(&self) -> bool {
+        let unnamed = |path: &[u8]| path.is_empty() || (cfg!(not(linux_like)) && path[0] == 0);
+        self.family() == AF_UNIX && self.sun_path().is_none_or(unnamed)
+    }
+}
+
+fn put_family(bytes: &mut [u8], family: i32, len: usize) {
+    bytes[FAMILY_AT..FAMILY_AT + FAMILY_LEN].copy_from_slice(&(family as libc::sa_family_t).to_ne_bytes());
+    // The BSDs have a length before the family.
+    if FAMILY_AT == 1 {
+        bytes[0] = len as u8;
+    }
+}
+
+/// The family that the bytes of an address name; `AF_UNSPEC` if there are too few.
+#[inline(always)]
+pub(crate) fn family_of(bytes: &[u8]) -> i32 {
+    match bytes.get(FAMILY_AT..FAMILY_AT + FAMILY_LEN).and_then(|family| family.try_into().ok()) {
+        Some(family) => libc::sa_family_t::from_ne_bytes(family).into(),
+        None => libc::AF_UNSPEC,
+    }
+}
+
+/// The C name of the families that programs meet.
+pub(crate) fn family_name(family: i32) -> Option<&'static str> {
+    Some(match family {
+        libc::AF_UNSPEC => "AF_UNSPEC",
+        AF_UNIX => "AF_UNIX",
+        AF_INET => "AF_INET",
+        AF_INET6 => "AF_INET6",
+        #[cfg(linux_like)]
+        libc::AF_NETLINK => "AF_NETLINK",
+        #[cfg(linux_like)]
+        libc::AF_PACKET => "AF_PACKET",
+        #[cfg(linux_like)]
+        libc::AF_VSOCK => "AF_VSOCK",
+        _ => return None,
+    })
+}
+
+#[inline(always)]
+fn set_v4(name: &mut NameBuf, addr: &SocketAddrV4) {
+    let mut bytes = [0; size_of::<libc::sockaddr_in>()];
+    put_family(&mut bytes, AF_INET, size_of::<libc::sockaddr_in>());
+    bytes[2..4].copy_from_slice(&addr.port().to_be_bytes());
+    bytes[4..8].copy_from_slice(&addr.ip().octets());
+    name.set(&bytes);
+}
+
+#[inline(always)]
+fn set_v6(name: &mut NameBuf, addr: &SocketAddrV6) {
+    let mut bytes = [0; size_of::<libc::sockaddr_in6>()];
+    put_family(&mut bytes, AF_INET6, 28);
+    bytes[2..4].copy_from_slice(&addr.port().to_be_bytes());
+    bytes[4..8].copy_from_slice(&addr.flowinfo().to_ne_bytes());
+    bytes[8..24].copy_from_slice(&addr.ip().octets());
+    bytes[24..28].copy_from_slice(&addr.scope_id().to_ne_bytes());
+    name.set(&bytes);
+}
+
+impl From<SocketAddrV4> for SockAddr {
+    fn from(addr: SocketAddrV4) -> Self {
+        let mut name = NameBuf::new();
+        set_v4(&mut name, &addr);
+        Self(name)
+    }
+}
+
+impl From<SocketAddrV6> for SockAddr {
+    fn from(addr: SocketAddrV6) -> Self {
+        let mut name = NameBuf::new();
+        set_v6(&mut name, &addr);
+        Self(name)
+    }
+}
+
+impl From<SocketAddr> for SockAddr {
+    fn from(addr: SocketAddr) -> Self {
+        match addr {
+            SocketAddr::V4(addr) => addr.into(),
+            SocketAddr::V6(addr) => addr.into(),
+        }
+    }
+}
+
+impl From<&unix::SocketAddr> for SockAddr {
+    fn from(addr: &unix::SocketAddr) -> Self {
+        // Each of these was a valid address, so it fits; an unnamed one is the family alone.
+        let unnamed = || Self::from_parts(AF_UNIX, PATH_MAX, &[]).unwrap_or(Self(NameBuf::new()));
+        #[cfg(target_os = "linux")]
+        if let Some(name) = std::os::linux::net::SocketAddrExt::as_abstract_name(addr) {
+            return Self::unix_abstract(name).unwrap_or_else(|_| unnamed());
+        }
+        #[cfg(target_os = "android")]
+        if let Some(name) = std::os::android::net::SocketAddrExt::as_abstract_name(addr) {
+            return Self::unix_abstract(name).unwrap_or_else(|_| unnamed());
+        }
+        addr.as_pathname().and_then(|path| Self::unix(path).ok()).unwrap_or_else(unnamed)
+    }
+}
+
+impl PartialEq for SockAddr {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for SockAddr {}
+
+impl Hash for SockAddr {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
+    }
+}
+
+/// Prints `192.0.2.1:53`, `"/run/x"`, `@abstract`, `unnamed`, or family and bytes.
+impl fmt::Debug for SockAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(addr) = self.as_inet() {
+            return addr.fmt(f);
+        }
+        if self.is_unnamed() {
+            return f.write_str("unnamed");
+        }
+        if let Some(path) = self.as_pathname() {
+            return path.fmt(f);
+        }
+        #[cfg(linux_like)]
+        if let Some(name) = self.as_abstract_name() {
+            return write!(f, "@{}", name.escape_ascii());
+        }
+        match family_name(self.family()) {
+            Some(name) => write!(f, "{name}, ")?,
+            None => write!(f, "family {}, ", self.family())?,
+        }
+        crate::cmsg::hex(self.as_bytes(), f)
+    }
+}
+
+/// The destination of a header: in its own storage, or somebody else's.
+#[allow(unreachable_pub, reason = "named by a sealed trait, which has to be public")]
+pub struct Name<'a> {
+    external: Option<&'a SockAddr>,
+    own: NameBuf,
+}
+
+impl<'a> Name<'a> {
+    #[inline(always)]
+    pub(crate) const fn new() -> Self {
+        Self { external: None, own: NameBuf::new() }
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&self) -> Option<&NameBuf> {
+        match self.external {
+            Some(addr) => Some(addr.name()),
+            None if self.own.len() > 0 => Some(&self.own),
+            None => None,
+        }
+    }
+
+    /// `AF_INET` also for a mapped address: what the kernel makes of it.
+    #[inline(always)]
+    pub(crate) fn effective_family(&self) -> i32 {
+        let Some(name) = self.get() else { return libc::AF_UNSPEC };
+        let bytes = name.as_bytes();
+        let family = family_of(bytes);
+        if family == AF_INET6 && bytes.get(8..20) == Some(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]) {
+            return AF_INET;
+        }
+        family
+    }
+}
+
+mod sealed {
+    pub trait Sealed<'a> {
+        fn set(self, name: &mut super::Name<'a>);
+    }
+}
+
+/// What [`MsgHdr::to`](crate::MsgHdr::to) takes: the standard library's addresses, a [`SockAddr`] or a reference to
+/// one (which is not copied), or an `Option` of these. `None` means the connected peer.
+pub trait ToSockAddr<'a>: sealed::Sealed<'a> {}
+
+impl<'a, T: sealed::Sealed<'a>> ToSockAddr<'a> for T {}
+
+impl<'a> sealed::Sealed<'a> for SocketAddrV4 {
+    #[inline(always)]
+    fn set(self, name: &mut Name<'a>) {
+        name.external = None;
+        set_v4(&mut name.own, &self);
+    }
+}
+
+impl<'a> sealed::Sealed<'a> for SocketAddrV6 {
+    #[inline(always)]
+    fn set(self, name: &mut Name<'a>) {
+        name.external = None;
+        set_v6(&mut name.own, &self);
+    }
+}
+
+impl<'a> sealed::Sealed<'a> for SocketAddr {
+    #[inline(always)]
+    fn set(self, name: &mut Name<'a>) {
+        match self {
+            SocketAddr::V4(addr) => addr.set(name),
+            SocketAddr::V6(addr) => addr.set(name),
+        }
+    }
+}
+
+impl<'a> sealed::Sealed<'a> for SockAddr {
+    fn set(self, name: &mut Name<'a>) {
+        name.external = None;
+        name.own = self.0;
+    }
+}
+
+impl<'a> sealed::Sealed<'a> for &'a SockAddr {
+    #[inline(always)]
+    fn set(self, name: &mut Name<'a>) {
+        name.external = Some(self);
+    }
+}
+
+impl<'a> sealed::Sealed<'a> for &unix::SocketAddr {
+    fn set(self, name: &mut Name<'a>) {
+        SockAddr::from(self).set(name);
+    }
+}
+
+impl<'a, T: sealed::Sealed<'a>> sealed::Sealed<'a> for Option<T> {
+    #[inline(always)]
+    fn set(self, name: &mut Name<'a>) {
+        match self {
+            Some(addr) => addr.set(name),
+            None => *name = Name::new(),
+        }
+    }
+}
+
+#[inline(always)]
+pub(crate) fn set_name<'a>(name: &mut Name<'a>, addr: impl ToSockAddr<'a>) {
+    addr.set(name);
+}

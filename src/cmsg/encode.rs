@@ -1,0 +1,179 @@
+//! Appending control messages to a buffer.
+
+use std::{
+    marker::PhantomData,
+    os::fd::{AsRawFd, BorrowedFd},
+};
+
+use nix::libc;
+
+use super::{CmsgId, Cmsgs};
+use crate::{EncodeError, SendControl, sys};
+
+const RIGHTS: CmsgId = CmsgId::new(libc::SOL_SOCKET, libc::SCM_RIGHTS);
+
+/// Where control messages are written: the storage of a header, or any slice of bytes.
+///
+/// Headers, lengths and padding are its business; a message gives its identity and its payload. `'fd` is how long the
+/// descriptors in it stay borrowed.
+pub struct ControlOut<'b, 'fd> {
+    sink: sys::ByteSink<'b>,
+    family: i32,
+    // Invariant: a descriptor borrowed for less than 'fd cannot be smuggled in.
+    fds: PhantomData<fn(&'fd ()) -> &'fd ()>,
+}
+
+impl<'b, 'fd> ControlOut<'b, 'fd> {
+    #[inline(always)]
+    pub(crate) fn new(sink: sys::ByteSink<'b>, family: i32) -> Self {
+        Self { sink, family, fds: PhantomData }
+    }
+
+    /// Appends one message.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::ControlSpace`] without room, [`EncodeError::DescriptorNumbers`] for `SCM_RIGHTS`: use
+    /// [`push_fds`](Self::push_fds). Nothing is written then.
+    #[inline(always)]
+    pub fn push(&mut self, id: CmsgId, payload: &[u8]) -> Result<(), EncodeError> {
+        if id == RIGHTS {
+            return Err(EncodeError::DescriptorNumbers);
+        }
+        self.push_unchecked(id, payload)
+    }
+
+    #[inline(always)]
+    fn push_unchecked(&mut self, id: CmsgId, payload: &[u8]) -> Result<(), EncodeError> {
+        let max = sys::MAX_LEN - sys::HEADER - sys::ALIGN;
+        if payload.len() > max {
+            return Err(EncodeError::Payload { found: payload.len(), max });
+        }
+        match self.sink.push(id.level(), id.ty(), payload) {
+            Ok(()) => Ok(()),
+            Err(needed) => Err(self.no_room(needed)),
+        }
+    }
+
+    #[cold]
+    fn no_room(&self, needed: usize) -> EncodeError {
+        EncodeError::ControlSpace { needed, available: self.sink.capacity() }
+    }
+
+    /// Appends descriptors, to the `SCM_RIGHTS` that is there already if there is one: systems other than Linux take
+    /// no more than one in a message. No descriptors at all emit no message.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::Descriptors`] for more than 253 in all, [`EncodeError::ControlSpace`] without room.
+    #[inline]
+    pub fn push_fds<I>(&mut self, fds: I) -> Result<(), EncodeError>
+    where
+        I: Iterator<Item = BorrowedFd<'fd>> + Clone,
+    {
+        let count = fds.clone().count();
+        if count == 0 {
+            return Ok(());
+        }
+        if count > sys::MAX_FDS {
+            return Err(EncodeError::Descriptors { found: count, max: sys::MAX_FDS });
+        }
+        let at = self.reserve_fds(count)?;
+        let written = self.sink.overwrite_ints(at, at + 4 * count, fds.map(|fd| fd.as_raw_fd()));
+        // A clone that counts differently would leave zeros, which are descriptors too: make them invalid.
+        for slot in written..count {
+            self.sink.overwrite(at + 4 * slot, &(-1i32).to_ne_bytes());
+        }
+        Ok(())
+    }
+
+    /// Makes room for `count` more descriptors and returns where they go.
+    #[inline]
+    fn reserve_fds(&mut self, count: usize) -> Result<usize, EncodeError> {
+        let start = self.sink.len();
+        if start > 0 {
+            if let Some((message, payload)) = self.find_rights() {
+                return self.grow_rights(message, payload, count);
+            }
+        }
+        self.push_unchecked(RIGHTS, &[0; 4 * sys::MAX_FDS][..4 * count])?;
+        Ok(start + sys::HEADER)
+    }
+
+    /// Where the `SCM_RIGHTS` among the messages starts, and how long its payload is.
+    fn find_rights(&self) -> Option<(usize, usize)> {
+        let bytes = self.sink.as_bytes();
+        let mut walk = Cmsgs::new(bytes);
+        loop {
+            let start = bytes.len() - walk.rest().len();
+            let cmsg = walk.next()?;
+            if cmsg.id() == RIGHTS {
+                return Some((start, cmsg.payload().len()));
+            }
+        }
+    }
+
+    #[cold]
+    fn grow_rights(&mut self, message: usize, payload: usize, count: usize) -> Result<usize, EncodeError> {
+        let found = payload / 4 + count;
+        if found > sys::MAX_FDS {
+            return Err(EncodeError::Descriptors { found, max: sys::MAX_FDS });
+        }
+        let grown = payload + 4 * count;
+        let old_end = message + sys::HEADER + sys::align_up(payload);
+        let grow = sys::align_up(grown) - sys::align_up(payload);
+        self.sink.insert_zeros(old_end, grow).map_err(|needed| self.no_room(needed))?;
+        self.sink.overwrite(message, &((sys::HEADER + grown) as sys::CmsgLen).to_ne_bytes());
+        Ok(message + sys::HEADER + payload)
+    }
+
+    /// Appends all messages of a list that was encoded before with descriptors that live as long.
+    pub(crate) fn push_list(&mut self, list: &[u8]) -> Result<(), EncodeError> {
+        for cmsg in Cmsgs::new(list) {
+            if cmsg.id() == RIGHTS {
+                let count = cmsg.payload().len() / 4;
+                let at = self.reserve_fds(count)?;
+                self.sink.overwrite(at, cmsg.payload());
+            } else {
+                self.push_unchecked(cmsg.id(), cmsg.payload())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The family of the destination, if [`to`](crate::MsgHdr::to) came first: `AF_INET` also for an IPv4-mapped
+    /// IPv6 address. `AF_UNSPEC` (0) if it is not known; then a message for both families goes out in both forms.
+    #[inline(always)]
+    pub fn family(&self) -> i32 {
+        self.family
+    }
+
+    /// Bytes written so far.
+    #[inline]
+    #[expect(clippy::len_without_is_empty, reason = "a count of bytes, not a collection")]
+    pub fn len(&self) -> usize {
+        self.sink.len()
+    }
+}
+
+/// Encodes control messages into any bytes and returns how many were written (`msg_controllen`).
+///
+/// ```
+/// use ancillary::{cmsg, message::IpTtl, parser};
+///
+/// let mut bytes = [0; 64];
+/// let len = cmsg::encode(&IpTtl(64), &mut bytes)?;
+/// let first = parser::parse(&bytes[..len]).next().unwrap();
+/// assert_eq!(format!("{first:?}"), "{IP_TTL 64}");
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
+///
+/// # Errors
+///
+/// What the messages say; the bytes behind the last whole message are then unspecified.
+pub fn encode<'fd>(messages: &impl SendControl<'fd>, bytes: &mut [u8]) -> Result<usize, EncodeError> {
+    let mut len = 0;
+    let mut out = ControlOut::new(sys::ByteSink::over(bytes, &mut len), libc::AF_UNSPEC);
+    messages.encode(&mut out)?;
+    Ok(len)
+}

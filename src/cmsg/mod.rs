@@ -1,0 +1,113 @@
+//! The carrier: headers and padding of control messages, no protocol.
+
+mod encode;
+mod raw;
+pub(crate) use raw::hex;
+mod walk;
+
+pub use encode::{ControlOut, encode};
+pub use raw::RawCmsg;
+pub use walk::Cmsgs;
+
+use std::fmt;
+
+use crate::{parser, sys};
+
+/// What a control message is: its `cmsg_level` and `cmsg_type`.
+///
+/// The level has a meaning only on sockets of its family: level 0 is `IPPROTO_IP` on internet sockets.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub struct CmsgId {
+    level: i32,
+    ty: i32,
+}
+
+impl CmsgId {
+    /// The message of this `cmsg_level` and `cmsg_type`.
+    #[inline(always)]
+    pub const fn new(level: i32, ty: i32) -> Self {
+        Self { level, ty }
+    }
+
+    /// `cmsg_level`: `SOL_SOCKET`, `IPPROTO_IP`, ...
+    #[doc(alias = "cmsg_level")]
+    #[inline(always)]
+    pub const fn level(self) -> i32 {
+        self.level
+    }
+
+    /// `cmsg_type`, a number of that level's.
+    #[doc(alias = "cmsg_type")]
+    #[inline(always)]
+    pub const fn ty(self) -> i32 {
+        self.ty
+    }
+
+    /// The C name, where this crate knows the message.
+    pub fn name(self) -> Option<&'static str> {
+        parser::name(self)
+    }
+}
+
+impl fmt::Debug for CmsgId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "level {} type {}", self.level, self.ty),
+        }
+    }
+}
+
+/// `CMSG_LEN`: header and `payload` bytes, without tail padding; `None` where C would wrap.
+///
+/// ```
+/// use ancillary::cmsg;
+///
+/// # #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+/// assert_eq!((cmsg::len(4), cmsg::space(4)), (Some(20), Some(24)));
+/// assert_eq!(cmsg::len(usize::MAX), None);
+/// ```
+///
+/// RFC 3542 s. 20.3, [cmsg(3)](https://man7.org/linux/man-pages/man3/cmsg.3.html)
+#[doc(alias = "CMSG_LEN")]
+#[inline]
+pub const fn len(payload: usize) -> Option<usize> {
+    if payload > sys::MAX_LEN - sys::HEADER { None } else { Some(sys::HEADER + payload) }
+}
+
+/// `CMSG_SPACE`: the bytes that a message of `payload` bytes takes in a buffer, tail padding included; `None` where C
+/// would wrap.
+///
+/// RFC 3542 s. 20.2, [cmsg(3)](https://man7.org/linux/man-pages/man3/cmsg.3.html)
+#[doc(alias = "CMSG_SPACE")]
+#[inline]
+pub const fn space(payload: usize) -> Option<usize> {
+    if payload > sys::MAX_LEN - sys::HEADER - sys::ALIGN { None } else { Some(sys::HEADER + sys::align_up(payload)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// MC01, MC02
+    #[test]
+    fn len_and_space_never_wrap() {
+        let limit = i32::MAX as usize;
+        for n in (0..=256).chain(limit - 300..limit - 2 * sys::HEADER) {
+            let (len, space) = (len(n).unwrap(), space(n).unwrap());
+            assert_eq!(len, n + sys::HEADER);
+            assert!(space >= len && space <= limit && space % sys::ALIGN == 0, "{n}: {len} {space}");
+        }
+        for n in [limit, limit + 1, isize::MAX as usize, usize::MAX - 6, usize::MAX] {
+            assert_eq!((len(n), space(n)), (None, None), "{n}");
+        }
+    }
+
+    /// MC03
+    #[test]
+    #[cfg(all(linux_like, target_pointer_width = "64"))]
+    fn sizes_are_those_of_the_c_library() {
+        let sizes = [0, 1, 4, 9].map(|n| (len(n).unwrap(), space(n).unwrap()));
+        assert_eq!(sizes, [(16, 16), (17, 24), (20, 24), (25, 32)]);
+    }
+}

@@ -1,0 +1,94 @@
+//! One control message as bytes.
+
+use std::fmt;
+
+use super::{CmsgId, ControlOut};
+use crate::{DecodeError, EncodeError, SendControl, parser};
+
+/// A control message: its identity and its payload, borrowed from the buffer it stands in.
+///
+/// As a message to send it goes out as it is, except `SCM_RIGHTS`, which cannot be sent as numbers.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct RawCmsg<'a> {
+    id: CmsgId,
+    payload: &'a [u8],
+    cut: bool,
+}
+
+impl<'a> RawCmsg<'a> {
+    /// A message of these parts.
+    #[inline(always)]
+    pub const fn new(id: CmsgId, payload: &'a [u8]) -> Self {
+        Self { id, payload, cut: false }
+    }
+
+    #[inline(always)]
+    pub(super) const fn clamped(id: CmsgId, payload: &'a [u8], cut: bool) -> Self {
+        Self { id, payload, cut }
+    }
+
+    /// What it is.
+    #[inline(always)]
+    pub const fn id(self) -> CmsgId {
+        self.id
+    }
+
+    /// The bytes at `CMSG_DATA`, at any alignment.
+    #[doc(alias = "CMSG_DATA")]
+    #[inline(always)]
+    pub const fn payload(self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// Whether the header said more bytes than the buffer has. Linux shortens `cmsg_len` instead, so there a cut
+    /// message is known only by its length; macOS leaves it.
+    #[inline]
+    pub const fn is_cut(self) -> bool {
+        self.cut
+    }
+
+    /// The payload, if it has exactly `N` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::Length`] with both lengths.
+    #[inline(always)]
+    pub fn array<const N: usize>(self) -> Result<[u8; N], DecodeError> {
+        match self.payload.try_into() {
+            Ok(bytes) => Ok(bytes),
+            Err(_) => Err(DecodeError::Length { expected: N, found: self.payload.len() }),
+        }
+    }
+
+    /// The payload as a C `int` in host byte order.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::Length`] if it is not four bytes long.
+    #[inline(always)]
+    pub fn int(self) -> Result<i32, DecodeError> {
+        self.array().map(i32::from_ne_bytes)
+    }
+}
+
+impl SendControl<'_> for RawCmsg<'_> {
+    fn encode(&self, out: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
+        out.push(self.id, self.payload)
+    }
+}
+
+/// Decoded where the crate knows the message: `{IP_TTL 57}`, else `{level 1 type 36, 4 bytes: 01 00 00 00}`.
+impl fmt::Debug for RawCmsg<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        parser::ControlMessage::decode(*self).fmt_with(self.id, f)
+    }
+}
+
+/// Up to 32 bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{} bytes", bytes.len())?;
+    for (i, byte) in bytes.iter().take(32).enumerate() {
+        write!(f, "{}{byte:02x}", if i == 0 { ": " } else { " " })?;
+    }
+    if bytes.len() > 32 { f.write_str(" ...") } else { Ok(()) }
+}

@@ -1,0 +1,303 @@
+//! Error types: what was expected and what was found.
+//!
+//! Whatever makes a system call returns [`std::io::Result`] with the raw errno preserved. The types here convert
+//! into [`std::io::Error`] (`InvalidInput`, `InvalidData` or `UnexpectedEof`) and can be downcast out of it again:
+//!
+//! ```
+//! use ancillary::{EncodeError, MsgHdr, message::IpTtl};
+//! # use std::net::UdpSocket;
+//! # fn main() -> std::io::Result<()> {
+//! let socket = UdpSocket::bind("127.0.0.1:0")?;
+//! let error = MsgHdr::new().to(socket.local_addr()?).control(IpTtl(0)).send(&socket).unwrap_err();
+//! let cause = error.get_ref().and_then(|e| e.downcast_ref::<EncodeError>());
+//! assert_eq!(cause, Some(&EncodeError::Value { field: "IP_TTL", expected: "1..=255", found: 0 }));
+//! # Ok(())
+//! # }
+//! ```
+
+use std::{error::Error, fmt, io};
+
+use crate::addr::family_name;
+
+/// Why a header could not be built or must not be sent; reported before any byte leaves.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The control messages need more room than the buffer has (`msg_controllen`).
+    ControlSpace {
+        /// Bytes needed with this message, padding included.
+        needed: usize,
+        /// Bytes the buffer has in all.
+        available: usize,
+    },
+    /// One control message has a payload longer than a `cmsg_len` can say.
+    Payload {
+        /// Bytes of payload given.
+        found: usize,
+        /// The most that is possible.
+        max: usize,
+    },
+    /// More slices than fit (`msg_iovlen`).
+    Slices {
+        /// Slices given.
+        needed: usize,
+        /// Slices that fit.
+        available: usize,
+    },
+    /// More descriptors than one message can carry (`SCM_MAX_FD`).
+    Descriptors {
+        /// Descriptors given, or the first count that was too many.
+        found: usize,
+        /// The most that one message carries.
+        max: usize,
+    },
+    /// Descriptors without a byte of data on a stream: the kernel would report success and drop them.
+    DescriptorsWithoutData {
+        /// Descriptors in the message.
+        descriptors: usize,
+    },
+    /// `SCM_RIGHTS` built from plain numbers; only borrowed descriptors can be sent, by
+    /// [`ScmRights`](crate::message::ScmRights).
+    DescriptorNumbers,
+    /// A [`bytes::Buf`](https://docs.rs/bytes) gave fewer bytes to gather than it holds.
+    Gather {
+        /// Bytes the buffer holds.
+        expected: usize,
+        /// Bytes its chunks gave.
+        found: usize,
+    },
+    /// A field has a value that the kernel would refuse.
+    Value {
+        /// The C name of the field or message.
+        field: &'static str,
+        /// What is accepted.
+        expected: &'static str,
+        /// What was given.
+        found: i64,
+    },
+    /// A flag that cannot be used with borrowed buffers.
+    Flag {
+        /// The C name of the flag.
+        flag: &'static str,
+        /// What is needed instead.
+        expected: &'static str,
+    },
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::ControlSpace { needed, available } => {
+                write!(f, "control messages need {needed} bytes, the buffer has {available}")
+            }
+            Self::Payload { found, max } => {
+                write!(f, "expected a payload of at most {max} bytes, found {found}")
+            }
+            Self::Slices { needed, available } => {
+                write!(f, "message needs {needed} slices, {available} fit")
+            }
+            Self::Descriptors { found, max } => {
+                write!(f, "expected at most {max} descriptors in one message, found {found}")
+            }
+            Self::DescriptorsWithoutData { descriptors } => {
+                write!(f, "expected at least one byte of data with {descriptors} descriptor(s) on a stream, found none")
+            }
+            Self::DescriptorNumbers => {
+                f.write_str("expected borrowed descriptors (ScmRights), found SCM_RIGHTS as plain numbers")
+            }
+            Self::Gather { expected, found } => {
+                write!(f, "expected to gather {expected} bytes, the buffer's chunks gave {found}")
+            }
+            Self::Value { field, expected, found } => {
+                write!(f, "{field}: expected {expected}, found {found}")
+            }
+            Self::Flag { flag, expected } => write!(f, "{flag} needs {expected}"),
+        }
+    }
+}
+
+/// Why the bytes of a control message do not make its type.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The payload has another length than the type; shorter usually means truncated (`MSG_CTRUNC`).
+    Length {
+        /// Bytes the type has (the shortest form, where there are several).
+        expected: usize,
+        /// Bytes that arrived.
+        found: usize,
+    },
+    /// A field has a value that the type cannot hold.
+    Value {
+        /// The C name of the field or message.
+        field: &'static str,
+        /// What is accepted.
+        expected: &'static str,
+        /// What arrived.
+        found: i64,
+    },
+    /// A header says a length (`cmsg_len`) shorter than itself; nothing behind it can be read.
+    Header {
+        /// The least that a `cmsg_len` can be.
+        expected: usize,
+        /// The `cmsg_len` found.
+        found: usize,
+    },
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Length { expected, found } => {
+                write!(f, "expected {expected} bytes of payload, found {found}")
+            }
+            Self::Value { field, expected, found } => {
+                write!(f, "{field}: expected {expected}, found {found}")
+            }
+            Self::Header { expected, found } => {
+                write!(f, "expected a cmsg_len of at least {expected}, found {found}")
+            }
+        }
+    }
+}
+
+/// A message arrived incomplete (`MSG_TRUNC`, `MSG_CTRUNC`), for those who want that as an error.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct TruncatedError {
+    /// Data was cut (`MSG_TRUNC`).
+    pub data: bool,
+    /// Control messages or descriptors were cut (`MSG_CTRUNC`).
+    pub control: bool,
+    /// Bytes of data delivered.
+    pub len: usize,
+    /// Bytes of control data delivered.
+    pub control_len: usize,
+}
+
+impl fmt::Display for TruncatedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match (self.data, self.control) {
+            (true, true) => "data and control data",
+            (false, true) => "control data",
+            _ => "data",
+        };
+        write!(
+            f,
+            "expected a whole message, found {what} truncated ({} bytes of data and {} of control data delivered)",
+            self.len, self.control_len
+        )
+    }
+}
+
+/// Another number of descriptors arrived than was asked for; they stay in the control buffer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct FdCountError {
+    /// Descriptors asked for.
+    pub expected: usize,
+    /// Descriptors that arrived and have not been taken.
+    pub found: usize,
+}
+
+impl fmt::Display for FdCountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {} descriptor(s), found {}", self.expected, self.found)
+    }
+}
+
+/// A socket or an address is of another family than the operation needs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct FamilyError {
+    /// What has the family: `"socket"` or `"destination address"`.
+    pub what: &'static str,
+    /// The families that would do, as C names.
+    pub expected: &'static str,
+    /// The family found (`AF_*`).
+    pub found: i32,
+}
+
+impl fmt::Display for FamilyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: expected {}, found ", self.what, self.expected)?;
+        match family_name(self.found) {
+            Some(name) => f.write_str(name),
+            None => write!(f, "address family {}", self.found),
+        }
+    }
+}
+
+/// The peer closed a stream before all expected bytes had arrived.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct ShortReadError {
+    /// Bytes asked for.
+    pub expected: usize,
+    /// Bytes that arrived; they stand at the start of the buffer.
+    pub received: usize,
+}
+
+impl fmt::Display for ShortReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {} bytes, the peer closed after {}", self.expected, self.received)
+    }
+}
+
+/// Bytes or a path that make no socket address.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum AddrError {
+    /// The name is longer than the address can hold.
+    TooLong {
+        /// Bytes given.
+        found: usize,
+        /// The most that fits.
+        max: usize,
+    },
+    /// The bytes are too few to name a family.
+    TooShort {
+        /// Bytes given.
+        found: usize,
+        /// The least that is needed.
+        min: usize,
+    },
+    /// A path holds a NUL byte.
+    NulByte {
+        /// Where it stands.
+        position: usize,
+    },
+}
+
+impl fmt::Display for AddrError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::TooLong { found, max } => write!(f, "expected at most {max} bytes of address, found {found}"),
+            Self::TooShort { found, min } => write!(f, "expected at least {min} bytes of address, found {found}"),
+            Self::NulByte { position } => write!(f, "expected a path without NUL, found one at byte {position}"),
+        }
+    }
+}
+
+macro_rules! into_io_error {
+    ($($error:ty => $kind:ident,)+) => {$(
+        impl Error for $error {}
+
+        impl From<$error> for io::Error {
+            #[cold]
+            fn from(error: $error) -> Self {
+                io::Error::new(io::ErrorKind::$kind, error)
+            }
+        }
+    )+};
+}
+
+into_io_error! {
+    EncodeError => InvalidInput,
+    DecodeError => InvalidData,
+    TruncatedError => InvalidData,
+    FdCountError => InvalidData,
+    FamilyError => InvalidInput,
+    ShortReadError => UnexpectedEof,
+    AddrError => InvalidInput,
+}

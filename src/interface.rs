@@ -1,0 +1,60 @@
+//! Network interfaces by index and by name (RFC 3493 s. 4).
+//!
+//! ```
+//! use ancillary::interface;
+//!
+//! # fn main() -> std::io::Result<()> {
+//! for found in interface::list()? {
+//!     assert_eq!(interface::index(&found.name)?, found.index);
+//!     assert_eq!(interface::name(found.index)?, found.name);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+use std::io;
+
+use nix::net::if_::{if_indextoname, if_nameindex, if_nametoindex};
+
+/// A network interface.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Interface {
+    /// Its index, never 0.
+    pub index: u32,
+    /// Its name; bytes that are not UTF-8 are replaced.
+    pub name: String,
+}
+
+/// The index of the interface with this name.
+///
+/// # Errors
+///
+/// ENODEV if there is none.
+#[doc(alias = "if_nametoindex")]
+pub fn index(name: &str) -> io::Result<u32> {
+    Ok(if_nametoindex(name)?)
+}
+
+/// The name of the interface with this index.
+///
+/// # Errors
+///
+/// ENXIO if there is none.
+#[doc(alias = "if_indextoname")]
+pub fn name(index: u32) -> io::Result<String> {
+    Ok(if_indextoname(index)?.to_string_lossy().into_owned())
+}
+
+/// All interfaces.
+///
+/// # Errors
+///
+/// That of if_nameindex(3).
+#[doc(alias = "if_nameindex")]
+pub fn list() -> io::Result<Vec<Interface>> {
+    let found = if_nameindex()?;
+    Ok(found
+        .iter()
+        .map(|entry| Interface { index: entry.index(), name: entry.name().to_string_lossy().into_owned() })
+        .collect())
+}

@@ -1,0 +1,301 @@
+//! Control messages of level `IPPROTO_IP`; see [ip(7)](https://man7.org/linux/man-pages/man7/ip.7.html).
+
+use std::{fmt, io, net::Ipv4Addr, os::fd::BorrowedFd};
+
+use nix::libc::{self, IPPROTO_IP, c_int};
+
+use super::{RecvControl, SendControl, byte};
+use crate::{
+    cmsg::{CmsgId, ControlOut, RawCmsg},
+    error::{DecodeError, EncodeError},
+    socket::{require_inet, set_option},
+};
+
+// Numbers that libc lacks on some systems, from their netinet/in.h.
+#[cfg(any(linux_like, apple, target_os = "freebsd"))]
+pub(super) use libc::IP_RECVTTL;
+#[cfg(target_os = "netbsd")]
+pub(super) const IP_RECVTTL: c_int = 23;
+#[cfg(target_os = "openbsd")]
+pub(super) const IP_RECVTTL: c_int = 31;
+#[cfg(solarish)]
+pub(super) const IP_RECVTTL: c_int = 11;
+#[cfg(any(linux_like, apple, target_os = "freebsd"))]
+pub(super) use libc::IP_RECVTOS;
+#[cfg(not(any(linux_like, apple, target_os = "freebsd")))]
+pub(super) const IP_RECVTOS: c_int = -1; // no such option there: setsockopt says ENOPROTOOPT
+#[cfg(any(linux_like, apple, target_os = "netbsd", solarish))]
+pub(super) use libc::IP_PKTINFO;
+#[cfg(any(target_os = "freebsd", target_os = "openbsd", target_os = "dragonfly"))]
+pub(super) const IP_PKTINFO: c_int = libc::IP_RECVDSTADDR;
+
+/// Time to live of one IPv4 datagram (`IP_TTL`).
+///
+/// Received once enabled (`IP_RECVTTL`, Linux 2.2), also on an IPv6 socket for IPv4 peers; when sent (Linux 3.13) it
+/// overrides the socket's own value for this datagram. No privilege. Not delivered by TCP.
+///
+/// # Wire layout (Linux, both directions)
+///
+/// ```text
+///   0        4
+///   +--------+
+///   |  ttl   |   c_int, host byte order, 1..=255
+///   +--------+
+/// ```
+///
+/// FreeBSD, NetBSD, OpenBSD, macOS and illumos deliver one byte, under the number of `IP_RECVTTL`, and send none.
+///
+/// # Errors
+///
+/// Sending 0 is [`EncodeError::Value`] (the kernel's EINVAL, seen on Linux 6.18).
+///
+/// # References
+///
+/// [ip(7)](https://man7.org/linux/man-pages/man7/ip.7.html), `IP_TTL`, `IP_RECVTTL`; net/ipv4/ip_sockglue.c, `ip_cmsg_send`
+#[doc(alias = "IP_TTL")]
+#[doc(alias = "IP_RECVTTL")]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct IpTtl(pub u8);
+
+impl IpTtl {
+    const SENT: CmsgId = CmsgId::new(IPPROTO_IP, libc::IP_TTL);
+    #[cfg(linux_like)]
+    pub(crate) const RECEIVED: CmsgId = Self::SENT;
+    #[cfg(not(linux_like))]
+    pub(crate) const RECEIVED: CmsgId = CmsgId::new(IPPROTO_IP, IP_RECVTTL);
+}
+
+impl fmt::Display for IpTtl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl SendControl<'_> for IpTtl {
+    #[inline(always)]
+    fn encode(&self, out: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
+        if self.0 == 0 {
+            return Err(EncodeError::Value { field: "IP_TTL", expected: "1..=255", found: 0 });
+        }
+        out.push(Self::SENT, &c_int::from(self.0).to_ne_bytes())
+    }
+}
+
+impl RecvControl for IpTtl {
+    const PAYLOAD_LEN: usize = size_of::<c_int>();
+
+    #[inline(always)]
+    fn matches(id: CmsgId) -> bool {
+        id == Self::RECEIVED
+    }
+
+    #[inline(always)]
+    fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
+        byte(cmsg, "IP_TTL").map(Self)
+    }
+
+    fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+        require_inet(socket)?;
+        set_option(socket, IPPROTO_IP, IP_RECVTTL, on.into())
+    }
+}
+
+/// Type of service of one IPv4 datagram: DSCP and ECN in one byte (`IP_TOS`).
+///
+/// Received once enabled (`IP_RECVTOS`, Linux 2.2), also on an IPv6 socket for IPv4 peers; when sent (Linux 3.13) it
+/// overrides the socket's own value, DSCP included, and sets the packet's priority. No privilege.
+/// [`TrafficClass`](super::TrafficClass) takes DSCP and ECN apart.
+///
+/// # Wire layout (Linux)
+///
+/// ```text
+///   received          sent
+///   0     1           0        4
+///   +-----+           +--------+
+///   | tos |  u8       |  tos   |   c_int, host byte order (one byte is accepted too)
+///   +-----+           +--------+
+/// ```
+///
+/// `getsockopt(IP_PKTOPTIONS)` gives four bytes; both are read. FreeBSD takes one byte, macOS an `int`; both deliver
+/// one byte under the number of `IP_RECVTOS`.
+///
+/// # References
+///
+/// [ip(7)](https://man7.org/linux/man-pages/man7/ip.7.html), `IP_TOS`, `IP_RECVTOS`; net/ipv4/ip_sockglue.c, `ip_cmsg_recv_tos`
+#[doc(alias = "IP_TOS")]
+#[doc(alias = "IP_RECVTOS")]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct IpTos(pub u8);
+
+impl IpTos {
+    const SENT: CmsgId = CmsgId::new(IPPROTO_IP, libc::IP_TOS);
+    #[cfg(linux_like)]
+    pub(crate) const RECEIVED: CmsgId = Self::SENT;
+    #[cfg(not(linux_like))]
+    pub(crate) const RECEIVED: CmsgId = CmsgId::new(IPPROTO_IP, IP_RECVTOS);
+}
+
+impl fmt::Display for IpTos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#04x}", self.0)
+    }
+}
+
+impl SendControl<'_> for IpTos {
+    #[inline(always)]
+    fn encode(&self, out: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
+        #[cfg(target_os = "freebsd")]
+        return out.push(Self::SENT, &[self.0]);
+        #[cfg(not(target_os = "freebsd"))]
+        out.push(Self::SENT, &c_int::from(self.0).to_ne_bytes())
+    }
+}
+
+impl RecvControl for IpTos {
+    const PAYLOAD_LEN: usize = size_of::<c_int>();
+
+    #[inline(always)]
+    fn matches(id: CmsgId) -> bool {
+        id == Self::RECEIVED
+    }
+
+    #[inline(always)]
+    fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
+        byte(cmsg, "IP_TOS").map(Self)
+    }
+
+    fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+        require_inet(socket)?;
+        set_option(socket, IPPROTO_IP, IP_RECVTOS, on.into())
+    }
+}
+
+/// Interface and addresses of one IPv4 datagram (`IP_PKTINFO`, `struct in_pktinfo`).
+///
+/// Received once enabled (`IP_PKTINFO`, Linux 2.2): `addr` is the destination in the header, `spec_dst` the local
+/// address of the route, to reply from. When sent, `spec_dst` is the source address, `ifindex` the interface (0: any)
+/// and `addr` is ignored. No privilege; the source must be a local address. [`PktInfo`](super::PktInfo) serves both
+/// families and has the helpers for replies.
+///
+/// # Wire layout (Linux, macOS, illumos)
+///
+/// ```text
+///   0         4          8      12
+///   +---------+----------+------+
+///   | ifindex | spec_dst | addr |   c_int, host byte order; two addresses, network byte order
+///   +---------+----------+------+
+/// ```
+///
+/// NetBSD has `addr` and `ifindex`, eight bytes; FreeBSD and OpenBSD deliver the address alone
+/// (`IP_RECVDSTADDR`) and take it as source (`IP_SENDSRCADDR`): `ifindex` is 0 there.
+///
+/// # References
+///
+/// [ip(7)](https://man7.org/linux/man-pages/man7/ip.7.html), `IP_PKTINFO`; net/ipv4/ip_sockglue.c, `ip_cmsg_recv_pktinfo`
+#[doc(alias = "IP_PKTINFO")]
+#[doc(alias = "in_pktinfo")]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct IpPktInfo {
+    /// Interface index (`ipi_ifindex`); 0 to send: any.
+    pub ifindex: u32,
+    /// Local address (`ipi_spec_dst`); the source when sent.
+    pub spec_dst: Ipv4Addr,
+    /// Destination in the header (`ipi_addr`); ignored when sent.
+    pub addr: Ipv4Addr,
+}
+
+impl IpPktInfo {
+    pub(crate) const ID: CmsgId = CmsgId::new(IPPROTO_IP, IP_PKTINFO);
+
+    /// To send from `source`, over any interface.
+    pub const fn source(source: Ipv4Addr) -> Self {
+        Self { ifindex: 0, spec_dst: source, addr: Ipv4Addr::UNSPECIFIED }
+    }
+}
+
+impl fmt::Display for IpPktInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.addr)?;
+        if self.spec_dst != self.addr {
+            write!(f, " spec_dst {}", self.spec_dst)?;
+        }
+        write!(f, " if {}", self.ifindex)
+    }
+}
+
+#[cfg(any(linux_like, apple, solarish))]
+impl IpPktInfo {
+    const WIRE: usize = 12;
+
+    #[inline(always)]
+    fn to_wire(self) -> [u8; Self::WIRE] {
+        let ([i0, i1, i2, i3], [s0, s1, s2, s3], [a0, a1, a2, a3]) =
+            (self.ifindex.to_ne_bytes(), self.spec_dst.octets(), self.addr.octets());
+        [i0, i1, i2, i3, s0, s1, s2, s3, a0, a1, a2, a3]
+    }
+
+    #[inline(always)]
+    fn from_wire(bytes: [u8; Self::WIRE]) -> Self {
+        let [i0, i1, i2, i3, s0, s1, s2, s3, a0, a1, a2, a3] = bytes;
+        Self {
+            ifindex: u32::from_ne_bytes([i0, i1, i2, i3]),
+            spec_dst: Ipv4Addr::from([s0, s1, s2, s3]),
+            addr: Ipv4Addr::from([a0, a1, a2, a3]),
+        }
+    }
+}
+
+#[cfg(target_os = "netbsd")]
+impl IpPktInfo {
+    const WIRE: usize = 8;
+
+    fn to_wire(self) -> [u8; Self::WIRE] {
+        let ([a0, a1, a2, a3], [i0, i1, i2, i3]) = (self.spec_dst.octets(), self.ifindex.to_ne_bytes());
+        [a0, a1, a2, a3, i0, i1, i2, i3]
+    }
+
+    fn from_wire([a0, a1, a2, a3, i0, i1, i2, i3]: [u8; Self::WIRE]) -> Self {
+        let addr = Ipv4Addr::from([a0, a1, a2, a3]);
+        Self { ifindex: u32::from_ne_bytes([i0, i1, i2, i3]), spec_dst: addr, addr }
+    }
+}
+
+#[cfg(any(target_os = "freebsd", target_os = "openbsd", target_os = "dragonfly"))]
+impl IpPktInfo {
+    const WIRE: usize = 4;
+
+    fn to_wire(self) -> [u8; Self::WIRE] {
+        self.spec_dst.octets()
+    }
+
+    fn from_wire(bytes: [u8; Self::WIRE]) -> Self {
+        let addr = Ipv4Addr::from(bytes);
+        Self { ifindex: 0, spec_dst: addr, addr }
+    }
+}
+
+impl SendControl<'_> for IpPktInfo {
+    #[inline(always)]
+    fn encode(&self, out: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
+        out.push(Self::ID, &self.to_wire())
+    }
+}
+
+impl RecvControl for IpPktInfo {
+    const PAYLOAD_LEN: usize = Self::WIRE;
+
+    #[inline(always)]
+    fn matches(id: CmsgId) -> bool {
+        id == Self::ID
+    }
+
+    #[inline(always)]
+    fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
+        cmsg.array().map(Self::from_wire)
+    }
+
+    fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+        require_inet(socket)?;
+        set_option(socket, IPPROTO_IP, IP_PKTINFO, on.into())
+    }
+}

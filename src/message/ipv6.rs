@@ -1,0 +1,217 @@
+//! Control messages of level `IPPROTO_IPV6`; see [ipv6(7)](https://man7.org/linux/man-pages/man7/ipv6.7.html), RFC 3542.
+
+use std::{fmt, io, net::Ipv6Addr, os::fd::BorrowedFd};
+
+use nix::libc::{self, IPPROTO_IPV6, c_int};
+
+use super::{RecvControl, SendControl, byte};
+use crate::{
+    cmsg::{CmsgId, ControlOut, RawCmsg},
+    error::{DecodeError, EncodeError},
+    socket::{require_inet6, set_option},
+};
+
+// Numbers that libc lacks on some systems, from their netinet6/in6.h.
+#[cfg(any(linux_like, apple, target_os = "freebsd"))]
+use libc::{IPV6_HOPLIMIT, IPV6_RECVHOPLIMIT};
+#[cfg(solarish)]
+const IPV6_HOPLIMIT: c_int = 12;
+#[cfg(solarish)]
+const IPV6_RECVHOPLIMIT: c_int = 19;
+#[cfg(not(any(linux_like, apple, target_os = "freebsd", solarish)))]
+const IPV6_HOPLIMIT: c_int = 47;
+#[cfg(not(any(linux_like, apple, target_os = "freebsd", solarish)))]
+const IPV6_RECVHOPLIMIT: c_int = 37;
+
+/// Hop limit of one IPv6 datagram (`IPV6_HOPLIMIT`).
+///
+/// Received once enabled (`IPV6_RECVHOPLIMIT`, Linux 2.6.14); when sent it overrides the socket's own value. Linux
+/// neither delivers nor honours it for IPv4-mapped peers: [`HopLimit`](super::HopLimit) serves both. No privilege; 0
+/// is accepted and sent (seen on Linux 6.18).
+///
+/// # Wire layout
+///
+/// ```text
+///   0           4
+///   +-----------+
+///   | hop limit |   int, host byte order
+///   +-----------+
+/// ```
+///
+/// # References
+///
+/// RFC 3542 s. 6.3; net/ipv6/datagram.c, `ip6_datagram_send_ctl`
+#[doc(alias = "IPV6_HOPLIMIT")]
+#[doc(alias = "IPV6_RECVHOPLIMIT")]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Ipv6HopLimit(pub u8);
+
+impl Ipv6HopLimit {
+    pub(crate) const ID: CmsgId = CmsgId::new(IPPROTO_IPV6, IPV6_HOPLIMIT);
+}
+
+impl fmt::Display for Ipv6HopLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl SendControl<'_> for Ipv6HopLimit {
+    #[inline(always)]
+    fn encode(&self, out: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
+        out.push(Self::ID, &c_int::from(self.0).to_ne_bytes())
+    }
+}
+
+impl RecvControl for Ipv6HopLimit {
+    const PAYLOAD_LEN: usize = size_of::<c_int>();
+
+    #[inline(always)]
+    fn matches(id: CmsgId) -> bool {
+        id == Self::ID
+    }
+
+    #[inline(always)]
+    fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
+        byte(cmsg, "IPV6_HOPLIMIT").map(Self)
+    }
+
+    fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+        require_inet6(socket)?;
+        set_option(socket, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, on.into())
+    }
+}
+
+/// Traffic class of one IPv6 datagram: DSCP and ECN in one byte (`IPV6_TCLASS`).
+///
+/// Received once enabled (`IPV6_RECVTCLASS`, Linux 2.6.14); when sent it overrides the socket's own value, DSCP
+/// included. Linux neither delivers nor honours it for IPv4-mapped peers: [`TrafficClass`](super::TrafficClass)
+/// serves both. No privilege.
+///
+/// # Wire layout
+///
+/// ```text
+///   0               4
+///   +---------------+
+///   | traffic class |   int, host byte order
+///   +---------------+
+/// ```
+///
+/// # References
+///
+/// RFC 3542 s. 6.5; net/ipv6/datagram.c, `ip6_datagram_send_ctl`
+#[doc(alias = "IPV6_TCLASS")]
+#[doc(alias = "IPV6_RECVTCLASS")]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct TClass(pub u8);
+
+impl TClass {
+    pub(crate) const ID: CmsgId = CmsgId::new(IPPROTO_IPV6, libc::IPV6_TCLASS);
+}
+
+impl fmt::Display for TClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#04x}", self.0)
+    }
+}
+
+impl SendControl<'_> for TClass {
+    #[inline(always)]
+    fn encode(&self, out: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
+        out.push(Self::ID, &c_int::from(self.0).to_ne_bytes())
+    }
+}
+
+impl RecvControl for TClass {
+    const PAYLOAD_LEN: usize = size_of::<c_int>();
+
+    #[inline(always)]
+    fn matches(id: CmsgId) -> bool {
+        id == Self::ID
+    }
+
+    #[inline(always)]
+    fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
+        byte(cmsg, "IPV6_TCLASS").map(Self)
+    }
+
+    fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+        require_inet6(socket)?;
+        set_option(socket, IPPROTO_IPV6, libc::IPV6_RECVTCLASS, on.into())
+    }
+}
+
+/// Interface and address of one IPv6 datagram (`IPV6_PKTINFO`, `struct in6_pktinfo`).
+///
+/// Received once enabled (`IPV6_RECVPKTINFO`, Linux 2.6.14), with an IPv4-mapped address for IPv4 peers: `addr` is the
+/// destination in the header. When sent, `addr` is the source (`::`: any) and `ifindex` the interface (0: any). No
+/// privilege; the source must be a local address. [`PktInfo`](super::PktInfo) serves both families and has the
+/// helpers for replies.
+///
+/// # Wire layout
+///
+/// ```text
+///   0       16        20
+///   +-------+---------+
+///   | addr  | ifindex |   network byte order; unsigned int, host byte order
+///   +-------+---------+
+/// ```
+///
+/// Linux accepts longer payloads when sent and delivers exactly 20 bytes.
+///
+/// # References
+///
+/// RFC 3542 s. 6.1 and 6.2; net/ipv6/datagram.c, `ip6_datagram_recv_common_ctl`
+#[doc(alias = "IPV6_PKTINFO")]
+#[doc(alias = "IPV6_RECVPKTINFO")]
+#[doc(alias = "in6_pktinfo")]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Ipv6PktInfo {
+    /// Destination received, source sent (`ipi6_addr`).
+    pub addr: Ipv6Addr,
+    /// Interface index (`ipi6_ifindex`); 0 to send: any.
+    pub ifindex: u32,
+}
+
+impl Ipv6PktInfo {
+    pub(crate) const ID: CmsgId = CmsgId::new(IPPROTO_IPV6, libc::IPV6_PKTINFO);
+}
+
+impl fmt::Display for Ipv6PktInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} if {}", self.addr, self.ifindex)
+    }
+}
+
+impl SendControl<'_> for Ipv6PktInfo {
+    #[inline(always)]
+    fn encode(&self, out: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
+        let mut payload = [0; 20];
+        payload[..16].copy_from_slice(&self.addr.octets());
+        payload[16..].copy_from_slice(&self.ifindex.to_ne_bytes());
+        out.push(Self::ID, &payload)
+    }
+}
+
+impl RecvControl for Ipv6PktInfo {
+    const PAYLOAD_LEN: usize = 20;
+
+    #[inline(always)]
+    fn matches(id: CmsgId) -> bool {
+        id == Self::ID
+    }
+
+    #[inline(always)]
+    fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
+        let payload: [u8; 20] = cmsg.array()?;
+        let (mut addr, mut ifindex) = ([0; 16], [0; 4]);
+        addr.copy_from_slice(&payload[..16]);
+        ifindex.copy_from_slice(&payload[16..]);
+        Ok(Self { addr: Ipv6Addr::from(addr), ifindex: u32::from_ne_bytes(ifindex) })
+    }
+
+    fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+        require_inet6(socket)?;
+        set_option(socket, IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, on.into())
+    }
+}

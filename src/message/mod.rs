@@ -1,0 +1,222 @@
+//! The cargo: a type for each control message, by protocol family; and the two traits that make one.
+//!
+//! A type named after a C constant is exactly that message ([`IpTtl`] is `IP_TTL`); the unified types serve both
+//! internet families ([`HopLimit`], [`TrafficClass`], [`PktInfo`], [`Timestamp`]).
+//!
+//! # A message of your own
+//!
+//! ```
+//! use ancillary::{ControlOut, DecodeError, EncodeError, RawCmsg, RecvControl, SendControl, cmsg::CmsgId, set_option};
+//! use std::{io, os::fd::BorrowedFd};
+//!
+//! /// Size of the datagrams that were merged into one (`UDP_GRO`).
+//! #[derive(Debug, PartialEq)]
+//! struct UdpGro(i32);
+//!
+//! impl RecvControl for UdpGro {
+//!     const PAYLOAD_LEN: usize = 4;
+//!     fn matches(id: CmsgId) -> bool { id == CmsgId::new(17, 104) }
+//!     fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> { cmsg.int().map(UdpGro) }
+//!     fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> { set_option(socket, 17, 104, on.into()) }
+//! }
+//! # fn main() {}
+//! ```
+
+mod ip;
+mod ipv6;
+pub(crate) mod rights;
+mod socket;
+mod timestamp;
+mod unified;
+
+pub use ip::{IpPktInfo, IpTos, IpTtl};
+pub use ipv6::{Ipv6HopLimit, Ipv6PktInfo, TClass};
+pub use rights::{BorrowFd, ReceivedRights, ScmRights, ScmRightsSpace};
+pub use socket::Credentials;
+pub use timestamp::Timestamp;
+pub use unified::{Ecn, HopLimit, PktInfo, TrafficClass};
+
+use std::{io, os::fd::BorrowedFd};
+
+use crate::{
+    cmsg::{self, CmsgId, Cmsgs, ControlOut, RawCmsg},
+    error::{DecodeError, EncodeError},
+};
+
+/// What can be sent as control data: a message, several in a tuple or slice, or none (`Option`).
+///
+/// `'fd` is how long the descriptors in it stay borrowed; a message without descriptors implements it for any.
+pub trait SendControl<'fd> {
+    /// Appends the messages to `out`.
+    ///
+    /// # Errors
+    ///
+    /// What [`ControlOut::push`] says, or [`EncodeError::Value`] for a value that the kernel would refuse.
+    fn encode(&self, out: &mut ControlOut<'_, 'fd>) -> Result<(), EncodeError>;
+}
+
+/// A message that can be received: what it is, how to read it, how to ask for it.
+pub trait RecvControl: Sized {
+    /// The longest payload of it, which reserves its room in a [`ControlBuf`](crate::ControlBuf).
+    const PAYLOAD_LEN: usize;
+
+    /// Whether a message with this identity is one.
+    fn matches(id: CmsgId) -> bool;
+
+    /// Reads one.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] with what was expected and what was found.
+    fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError>;
+
+    /// Asks the kernel to deliver it with every message, or no longer to.
+    ///
+    /// # Errors
+    ///
+    /// That of setsockopt(2), or [`FamilyError`](crate::FamilyError) on a socket that never delivers it.
+    fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+        let _ = (socket, on);
+        Ok(())
+    }
+}
+
+/// What is declared once: a message or a tuple of up to twelve; it sets the options, sizes the buffer and is extracted.
+pub trait RecvList {
+    /// An `Option` for each message.
+    type Output;
+
+    /// Bytes of control buffer for one of each.
+    const SPACE: usize;
+
+    /// Asks for each ([`SocketExt::enable`](crate::SocketExt::enable)).
+    ///
+    /// # Errors
+    ///
+    /// The first one; what was set before it stays set.
+    fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()>;
+
+    /// Reads each, in one walk. Of several of one type the first that can be read counts.
+    fn extract(cmsgs: Cmsgs<'_>) -> Self::Output;
+}
+
+const fn space_of<T: RecvControl>() -> usize {
+    match cmsg::space(T::PAYLOAD_LEN) {
+        Some(space) => space,
+        None => panic!("PAYLOAD_LEN is longer than a cmsg_len can say"),
+    }
+}
+
+impl<T: RecvControl> RecvList for T {
+    type Output = Option<T>;
+    const SPACE: usize = space_of::<T>();
+
+    fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+        <T as RecvControl>::set_enabled(socket, on)
+    }
+
+    #[inline]
+    fn extract(mut cmsgs: Cmsgs<'_>) -> Self::Output {
+        cmsgs.find_map(|cmsg| if T::matches(cmsg.id()) { T::decode(cmsg).ok() } else { None })
+    }
+}
+
+impl RecvList for () {
+    type Output = ();
+    const SPACE: usize = 0;
+    fn set_enabled(_: BorrowedFd<'_>, _: bool) -> io::Result<()> {
+        Ok(())
+    }
+    fn extract(_: Cmsgs<'_>) {}
+}
+
+macro_rules! tuples {
+    ($($name:ident $index:tt),+) => {
+        impl<$($name: RecvControl),+> RecvList for ($($name,)+) {
+            type Output = ($(Option<$name>,)+);
+            const SPACE: usize = 0 $(+ space_of::<$name>())+;
+
+            fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+                $(<$name as RecvControl>::set_enabled(socket, on)?;)+
+                Ok(())
+            }
+
+            #[inline(always)]
+            fn extract(cmsgs: Cmsgs<'_>) -> Self::Output {
+                let mut out: Self::Output = ($(None::<$name>,)+);
+                for cmsg in cmsgs {
+                    $(if $name::matches(cmsg.id()) && out.$index.is_none() {
+                        out.$index = $name::decode(cmsg).ok();
+                        continue;
+                    })+
+                }
+                out
+            }
+        }
+
+        impl<'fd, $($name: SendControl<'fd>),+> SendControl<'fd> for ($($name,)+) {
+            #[inline(always)]
+            fn encode(&self, out: &mut ControlOut<'_, 'fd>) -> Result<(), EncodeError> {
+                $(self.$index.encode(out)?;)+
+                Ok(())
+            }
+        }
+    };
+}
+
+tuples!(A 0);
+tuples!(A 0, B 1);
+tuples!(A 0, B 1, C 2);
+tuples!(A 0, B 1, C 2, D 3);
+tuples!(A 0, B 1, C 2, D 3, E 4);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11);
+
+impl SendControl<'_> for () {
+    fn encode(&self, _: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
+        Ok(())
+    }
+}
+
+impl<'fd, T: SendControl<'fd> + ?Sized> SendControl<'fd> for &T {
+    #[inline(always)]
+    fn encode(&self, out: &mut ControlOut<'_, 'fd>) -> Result<(), EncodeError> {
+        (**self).encode(out)
+    }
+}
+
+impl<'fd, T: SendControl<'fd>> SendControl<'fd> for Option<T> {
+    #[inline(always)]
+    fn encode(&self, out: &mut ControlOut<'_, 'fd>) -> Result<(), EncodeError> {
+        self.iter().try_for_each(|message| message.encode(out))
+    }
+}
+
+impl<'fd, T: SendControl<'fd>> SendControl<'fd> for [T] {
+    fn encode(&self, out: &mut ControlOut<'_, 'fd>) -> Result<(), EncodeError> {
+        self.iter().try_for_each(|message| message.encode(out))
+    }
+}
+
+impl<'fd, T: SendControl<'fd>, const N: usize> SendControl<'fd> for [T; N] {
+    fn encode(&self, out: &mut ControlOut<'_, 'fd>) -> Result<(), EncodeError> {
+        self.as_slice().encode(out)
+    }
+}
+
+/// A payload that is an `int` in the range of a byte, or that one byte.
+#[inline(always)]
+fn byte(cmsg: RawCmsg<'_>, field: &'static str) -> Result<u8, DecodeError> {
+    match *cmsg.payload() {
+        [byte] => Ok(byte),
+        _ => {
+            let int = cmsg.int()?;
+            u8::try_from(int).map_err(|_| DecodeError::Value { field, expected: "0..=255", found: int.into() })
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Control messages of level `SOL_SOCKET`; see [unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html).
+
+use std::fmt;
+#[cfg(linux_like)]
+use std::{io, os::fd::BorrowedFd};
+
+#[cfg(linux_like)]
+use nix::libc::{self, SOL_SOCKET};
+
+#[cfg(linux_like)]
+use super::{RecvControl, SendControl};
+#[cfg(linux_like)]
+use crate::{
+    cmsg::{CmsgId, ControlOut, RawCmsg},
+    error::{DecodeError, EncodeError},
+    socket::{require_unix_or_netlink, set_option},
+};
+
+/// Process, user and group of a sender (`SCM_CREDENTIALS`, `struct ucred`; Linux 2.2, AF_UNIX and AF_NETLINK).
+///
+/// Received once enabled (`SO_PASSCRED`); the kernel then adds the sender's own to every message. Sent explicitly they
+/// must be the sender's own process, and one of its real, effective or saved ids; other values need `CAP_SYS_ADMIN`
+/// (pid), `CAP_SETUID`, `CAP_SETGID`. Messages sent before anybody asked say pid 0, uid and gid 65534.
+///
+/// Enabling it makes the kernel bind an unnamed datagram socket to an abstract name at its next send or connect.
+///
+/// # Wire layout
+///
+/// ```text
+///   0     4     8     12
+///   +-----+-----+-----+
+///   | pid | uid | gid |   host byte order, in the receiver's namespaces
+///   +-----+-----+-----+
+/// ```
+///
+/// # Errors
+///
+/// Sending: EPERM for what is not one's own, ESRCH for a process that does not exist, EINVAL for an id of -1.
+///
+/// # References
+///
+/// unix(7), `SCM_CREDENTIALS`; net/core/scm.c, `scm_check_creds`
+#[doc(alias = "SCM_CREDENTIALS")]
+#[doc(alias = "SO_PASSCRED")]
+#[doc(alias = "ucred")]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Credentials {
+    /// Process; 0 if it is not visible from here.
+    pub pid: i32,
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+impl Credentials {
+    /// This process's own, with its effective user and group.
+    pub fn own() -> Self {
+        use nix::unistd::{getegid, geteuid};
+        Self { pid: std::process::id() as i32, uid: geteuid().as_raw(), gid: getegid().as_raw() }
+    }
+}
+
+impl fmt::Display for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pid {} uid {} gid {}", self.pid, self.uid, self.gid)
+    }
+}
+
+#[cfg(linux_like)]
+impl Credentials {
+    pub(crate) const ID: CmsgId = CmsgId::new(SOL_SOCKET, libc::SCM_CREDENTIALS);
+}
+
+#[cfg(linux_like)]
+impl SendControl<'_> for Credentials {
+    #[inline]
+    fn encode(&self, out: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
+        let mut payload = [0; 12];
+        payload[..4].copy_from_slice(&self.pid.to_ne_bytes());
+        payload[4..8].copy_from_slice(&self.uid.to_ne_bytes());
+        payload[8..].copy_from_slice(&self.gid.to_ne_bytes());
+        out.push(Self::ID, &payload)
+    }
+}
+
+#[cfg(linux_like)]
+impl RecvControl for Credentials {
+    const PAYLOAD_LEN: usize = 12;
+
+    #[inline(always)]
+    fn matches(id: CmsgId) -> bool {
+        id == Self::ID
+    }
+
+    #[inline]
+    fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
+        let [p0, p1, p2, p3, u0, u1, u2, u3, g0, g1, g2, g3] = cmsg.array()?;
+        Ok(Self {
+            pid: i32::from_ne_bytes([p0, p1, p2, p3]),
+            uid: u32::from_ne_bytes([u0, u1, u2, u3]),
+            gid: u32::from_ne_bytes([g0, g1, g2, g3]),
+        })
+    }
+
+    fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+        require_unix_or_netlink(socket)?;
+        set_option(socket, SOL_SOCKET, libc::SO_PASSCRED, on.into())
+    }
+}

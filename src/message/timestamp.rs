@@ -1,0 +1,150 @@
+//! When a packet arrived; see [socket(7)](https://man7.org/linux/man-pages/man7/socket.7.html), `SO_TIMESTAMP`.
+
+use std::{
+    fmt, io,
+    os::fd::BorrowedFd,
+    time::{Duration, SystemTime},
+};
+
+use nix::libc::{self, SOL_SOCKET};
+
+use super::RecvControl;
+use crate::{
+    cmsg::{CmsgId, RawCmsg},
+    error::DecodeError,
+    socket::set_option,
+};
+
+/// When the kernel received a packet, by the system clock (`SCM_TIMESTAMP`, `SCM_TIMESTAMPNS`; old and new width).
+///
+/// Received once enabled: `SO_TIMESTAMPNS` on Linux (2.6.22), `SO_TIMESTAMP` elsewhere. Microseconds and nanoseconds
+/// arrive alike as nanoseconds. Linux switches stamping on asynchronously: the first datagrams after enabling get the
+/// time of reading, TCP and AF_UNIX stream data none. AF_UNIX streams never have one. No privilege.
+///
+/// # Wire layout
+///
+/// ```text
+///   0         8          16
+///   +---------+----------+
+///   | seconds | fraction |   long, host byte order; microseconds (SCM_TIMESTAMP) or nanoseconds (SCM_TIMESTAMPNS)
+///   +---------+----------+
+/// ```
+///
+/// The old types are 8 bytes long on 32-bit systems; the new ones (`SO_TIMESTAMP_NEW`, `SO_TIMESTAMPNS_NEW`, Linux 5.1)
+/// are 16 everywhere.
+///
+/// # References
+///
+/// socket(7), `SO_TIMESTAMP`, `SO_TIMESTAMPNS`; net/socket.c, `__sock_recv_timestamp`
+#[doc(alias = "SCM_TIMESTAMP")]
+#[doc(alias = "SCM_TIMESTAMPNS")]
+#[doc(alias = "SO_TIMESTAMP")]
+#[doc(alias = "SO_TIMESTAMPNS")]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Timestamp {
+    secs: i64,
+    nanos: u32,
+}
+
+impl Timestamp {
+    /// `SCM_TIMESTAMP`: microseconds.
+    pub(crate) const MICROS: CmsgId = CmsgId::new(SOL_SOCKET, libc::SCM_TIMESTAMP);
+    /// `SCM_TIMESTAMPNS`: nanoseconds.
+    #[cfg(linux_like)]
+    pub(crate) const NANOS: CmsgId = CmsgId::new(SOL_SOCKET, libc::SO_TIMESTAMPNS);
+    // include/uapi/asm/socket.h; libc lacks them on musl.
+    #[cfg(all(linux_like, not(any(target_arch = "sparc", target_arch = "sparc64"))))]
+    pub(crate) const MICROS_NEW: CmsgId = CmsgId::new(SOL_SOCKET, 63);
+    #[cfg(all(linux_like, not(any(target_arch = "sparc", target_arch = "sparc64"))))]
+    pub(crate) const NANOS_NEW: CmsgId = CmsgId::new(SOL_SOCKET, 64);
+    #[cfg(all(linux_like, any(target_arch = "sparc", target_arch = "sparc64")))]
+    pub(crate) const MICROS_NEW: CmsgId = CmsgId::new(SOL_SOCKET, 0x46);
+    #[cfg(all(linux_like, any(target_arch = "sparc", target_arch = "sparc64")))]
+    pub(crate) const NANOS_NEW: CmsgId = CmsgId::new(SOL_SOCKET, 0x42);
+
+    /// Seconds since 1970, UTC.
+    pub const fn seconds(self) -> i64 {
+        self.secs
+    }
+
+    /// Nanoseconds within the second, below 1,000,000,000.
+    pub const fn subsec_nanos(self) -> u32 {
+        self.nanos
+    }
+
+    /// The same as the standard library's type; `None` before 1970 where it cannot say.
+    pub fn to_system_time(self) -> Option<SystemTime> {
+        let whole = Duration::from_secs(self.secs.unsigned_abs());
+        let second = if self.secs < 0 {
+            SystemTime::UNIX_EPOCH.checked_sub(whole)
+        } else {
+            SystemTime::UNIX_EPOCH.checked_add(whole)
+        };
+        second?.checked_add(Duration::from_nanos(self.nanos.into()))
+    }
+
+    #[inline(always)]
+    fn is_micros(id: CmsgId) -> bool {
+        #[cfg(linux_like)]
+        if id == Self::MICROS_NEW {
+            return true;
+        }
+        id == Self::MICROS
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:09}", self.secs, self.nanos)
+    }
+}
+
+impl RecvControl for Timestamp {
+    const PAYLOAD_LEN: usize = 16;
+
+    #[inline(always)]
+    fn matches(id: CmsgId) -> bool {
+        #[cfg(linux_like)]
+        if id == Self::NANOS || id == Self::NANOS_NEW {
+            return true;
+        }
+        Self::is_micros(id)
+    }
+
+    #[inline]
+    fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
+        let (secs, fraction) = if cmsg.payload().len() == 8 && size_of::<libc::c_long>() == 4 {
+            let [s0, s1, s2, s3, f0, f1, f2, f3] = cmsg.array()?;
+            (i32::from_ne_bytes([s0, s1, s2, s3]).into(), i32::from_ne_bytes([f0, f1, f2, f3]).into())
+        } else {
+            let both: [u8; 16] = cmsg.array()?;
+            let (mut secs, mut fraction) = ([0; 8], [0; 8]);
+            secs.copy_from_slice(&both[..8]);
+            fraction.copy_from_slice(&both[8..]);
+            // NetBSD and others have a 32-bit tv_usec with padding; Linux and FreeBSD a long.
+            let fraction = if size_of::<libc::suseconds_t>() == 4 && cfg!(not(linux_like)) {
+                i32::from_ne_bytes([fraction[0], fraction[1], fraction[2], fraction[3]]).into()
+            } else {
+                i64::from_ne_bytes(fraction)
+            };
+            (i64::from_ne_bytes(secs), fraction)
+        };
+        let (field, expected, limit, unit) = if Self::is_micros(cmsg.id()) {
+            ("tv_usec", "0..=999999", 1_000_000, 1_000)
+        } else {
+            ("tv_nsec", "0..=999999999", 1_000_000_000, 1)
+        };
+        if !(0..limit).contains(&fraction) {
+            return Err(DecodeError::Value { field, expected, found: fraction });
+        }
+        Ok(Self { secs, nanos: fraction as u32 * unit })
+    }
+
+    fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+        #[cfg(linux_like)]
+        let option = libc::SO_TIMESTAMPNS;
+        #[cfg(not(linux_like))]
+        let option = libc::SO_TIMESTAMP;
+        set_option(socket, SOL_SOCKET, option, on.into())
+    }
+}

@@ -1,0 +1,200 @@
+//! From bytes to messages: the enum [`ControlMessage`] and the one table that leads to it.
+//!
+//! Works on any bytes, without a socket, at any alignment, and never owns a descriptor.
+//!
+//! ```
+//! use ancillary::parser;
+//!
+//! assert_eq!(parser::parse(b"not control data at all").count(), 1); // one malformed header, and an end
+//! assert_eq!(parser::parse(&[]).count(), 0);
+//! ```
+
+use std::{fmt, iter::FusedIterator};
+
+pub use crate::cmsg::Cmsgs;
+#[cfg(linux_like)]
+use crate::message::Credentials;
+use crate::{
+    cmsg::{CmsgId, RawCmsg, hex},
+    error::DecodeError,
+    message::{
+        IpPktInfo, IpTos, IpTtl, Ipv6HopLimit, Ipv6PktInfo, ReceivedRights, RecvControl, TClass, Timestamp, rights,
+    },
+};
+
+/// The raw messages in a buffer of control data.
+#[inline]
+pub fn cmsgs(bytes: &[u8]) -> Cmsgs<'_> {
+    Cmsgs::new(bytes)
+}
+
+/// The typed messages in a buffer of control data.
+///
+/// A header that makes no sense comes out once, as [`ControlMessage::Malformed`], and ends the iteration.
+#[inline]
+pub fn parse(bytes: &[u8]) -> Messages<'_> {
+    Messages { cmsgs: Cmsgs::new(bytes), ended: false }
+}
+
+/// Iterates over typed messages; see [`parse`].
+#[derive(Clone)]
+pub struct Messages<'a> {
+    cmsgs: Cmsgs<'a>,
+    ended: bool,
+}
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = ControlMessage<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<ControlMessage<'a>> {
+        if let Some(cmsg) = self.cmsgs.next() {
+            return Some(ControlMessage::decode(cmsg));
+        }
+        let error = self.cmsgs.error().filter(|_| !self.ended)?;
+        self.ended = true;
+        Some(ControlMessage::Malformed(Malformed { cmsg: RawCmsg::new(CmsgId::new(0, 0), self.cmsgs.rest()), error }))
+    }
+}
+
+impl FusedIterator for Messages<'_> {}
+
+impl fmt::Debug for Messages<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt_list(self.cmsgs.clone(), f)
+    }
+}
+
+/// Prints `[{IP_PKTINFO 192.0.2.7 if 2}, {IP_TTL 57}]`.
+pub(crate) fn fmt_list(mut cmsgs: Cmsgs<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("[")?;
+    let mut separator = "";
+    for cmsg in &mut cmsgs {
+        write!(f, "{separator}{cmsg:?}")?;
+        separator = ", ";
+    }
+    if let Some(error) = cmsgs.error() {
+        write!(f, "{separator}{{malformed: {error}}}")?;
+    }
+    f.write_str("]")
+}
+
+/// What a known message holds that could not be read as its type, with the reason.
+#[derive(Clone, Copy, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Malformed<'a> {
+    /// The message; for a malformed header (its id is then 0, 0), all bytes from there on.
+    pub cmsg: RawCmsg<'a>,
+    /// What was expected and what was found.
+    pub error: DecodeError,
+}
+
+macro_rules! control_messages {
+    ($($(#[$cfg:meta])* $variant:ident($type:ty): $($(#[$id_cfg:meta])* $name:literal = $id:path),+;)+) => {
+        /// A received control message.
+        ///
+        /// A view: [`ScmRights`](Self::ScmRights) shows numbers and owns none. A type may be added to it in any
+        /// release; what is not known is [`Unknown`](Self::Unknown), whole.
+        #[derive(Clone, Copy, Eq, PartialEq)]
+        #[non_exhaustive]
+        pub enum ControlMessage<'a> {
+            $(
+                $(#[$cfg])*
+                #[doc = concat!("See [`", stringify!($variant), "`](crate::message::", stringify!($variant), ").")]
+                $variant($type),
+            )+
+            /// A message of a type that this crate does not know.
+            Unknown(RawCmsg<'a>),
+            /// A message of a known type whose payload is not one, most often cut (`MSG_CTRUNC`); or a header that
+            /// makes no sense.
+            Malformed(Malformed<'a>),
+        }
+
+        impl<'a> ControlMessage<'a> {
+            /// Reads one message.
+            #[inline]
+            pub fn decode(cmsg: RawCmsg<'a>) -> Self {
+                let result = match cmsg.id() {
+                    $($(#[$cfg])* $($(#[$id_cfg])* $id)|+ => <$type>::decode(cmsg).map(Self::$variant),)+
+                    _ => return Self::Unknown(cmsg),
+                };
+                match result {
+                    Ok(message) => message,
+                    Err(error) => Self::Malformed(Malformed { cmsg, error }),
+                }
+            }
+
+            /// Prints `{NAME value}`, with the C name of `id`.
+            pub(crate) fn fmt_with(&self, id: CmsgId, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $($(#[$cfg])* Self::$variant(value) => write!(f, "{{{id:?} {value}}}"),)+
+                    Self::Unknown(cmsg) => {
+                        write!(f, "{{{id:?}, ")?;
+                        hex(cmsg.payload(), f)?;
+                        f.write_str("}")
+                    }
+                    Self::Malformed(Malformed { cmsg, error }) => {
+                        if matches!(error, DecodeError::Header { .. }) {
+                            return write!(f, "{{malformed: {error}}}");
+                        }
+                        write!(f, "{{{id:?} malformed: {error}; ")?;
+                        hex(cmsg.payload(), f)?;
+                        f.write_str("}")
+                    }
+                }
+            }
+        }
+
+        /// Prints `{IP_TTL 57}`, like strace.
+        impl fmt::Debug for ControlMessage<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $($(#[$cfg])* Self::$variant(_) => self.fmt_with(first_id(&[$($(#[$id_cfg])* $id),+]), f),)+
+                    Self::Unknown(cmsg) | Self::Malformed(Malformed { cmsg, .. }) => self.fmt_with(cmsg.id(), f),
+                }
+            }
+        }
+
+        /// The C name of a message.
+        pub(crate) fn name(id: CmsgId) -> Option<&'static str> {
+            match id {
+                $($(#[$cfg])* $($(#[$id_cfg])* $id => Some($name),)+)+
+                _ => None,
+            }
+        }
+    };
+}
+
+fn first_id(ids: &[CmsgId]) -> CmsgId {
+    ids.first().copied().unwrap_or(CmsgId::new(0, 0))
+}
+
+// The table: variant, type, and the messages that it stands for, by C name.
+#[cfg(linux_like)]
+control_messages! {
+    ScmRights(ReceivedRights<'a>): "SCM_RIGHTS" = rights::ID;
+    Credentials(Credentials): "SCM_CREDENTIALS" = Credentials::ID;
+    Timestamp(Timestamp):
+        "SCM_TIMESTAMPNS" = Timestamp::NANOS,
+        "SCM_TIMESTAMP" = Timestamp::MICROS,
+        "SO_TIMESTAMPNS_NEW" = Timestamp::NANOS_NEW,
+        "SO_TIMESTAMP_NEW" = Timestamp::MICROS_NEW;
+    IpTtl(IpTtl): "IP_TTL" = IpTtl::RECEIVED;
+    IpTos(IpTos): "IP_TOS" = IpTos::RECEIVED;
+    IpPktInfo(IpPktInfo): "IP_PKTINFO" = IpPktInfo::ID;
+    Ipv6HopLimit(Ipv6HopLimit): "IPV6_HOPLIMIT" = Ipv6HopLimit::ID;
+    TClass(TClass): "IPV6_TCLASS" = TClass::ID;
+    Ipv6PktInfo(Ipv6PktInfo): "IPV6_PKTINFO" = Ipv6PktInfo::ID;
+}
+
+#[cfg(not(linux_like))]
+control_messages! {
+    ScmRights(ReceivedRights<'a>): "SCM_RIGHTS" = rights::ID;
+    Timestamp(Timestamp): "SCM_TIMESTAMP" = Timestamp::MICROS;
+    IpTtl(IpTtl): "IP_RECVTTL" = IpTtl::RECEIVED;
+    IpTos(IpTos): "IP_RECVTOS" = IpTos::RECEIVED;
+    IpPktInfo(IpPktInfo): "IP_PKTINFO" = IpPktInfo::ID;
+    Ipv6HopLimit(Ipv6HopLimit): "IPV6_HOPLIMIT" = Ipv6HopLimit::ID;
+    TClass(TClass): "IPV6_TCLASS" = TClass::ID;
+    Ipv6PktInfo(Ipv6PktInfo): "IPV6_PKTINFO" = Ipv6PktInfo::ID;
+}

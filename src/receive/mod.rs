@@ -1,0 +1,195 @@
+//! Receiving: buffers to scatter into, and what arrived.
+
+mod exact;
+mod received;
+
+pub use exact::RecvExact;
+pub use received::{Received, TakeFds};
+
+use std::{
+    fmt,
+    io::{self, IoSliceMut},
+    mem::MaybeUninit,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+#[cfg(linux_like)]
+use nix::libc;
+
+use crate::{control::ControlBuffer, error::EncodeError, flags::RecvFlags, sys};
+
+/// How to receive a message (`struct msghdr`): buffers to scatter into, flags.
+///
+/// [`SocketExt::recv_msg`](crate::SocketExt::recv_msg) is the short form for one buffer.
+///
+/// ```
+/// use ancillary::{ControlBuf, MsgHdrMut};
+/// use std::os::unix::net::UnixDatagram;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (a, b) = UnixDatagram::pair()?;
+/// a.send(b"This is a test")?;
+/// let (mut head, mut tail, mut control) = ([0; 12], [0; 2], ControlBuf::<()>::new());
+/// let message = MsgHdrMut::new().buf(&mut head).buf(&mut tail).recv(&b, &mut control)?;
+/// assert_eq!((message.len(), &head, &tail), (14, b"This is a te", b"st"));
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias = "msghdr")]
+#[doc(alias = "recvmsg")]
+pub struct MsgHdrMut<'a> {
+    slices: sys::IoSlicesMut<'a>,
+    flags: RecvFlags,
+    peer: bool,
+    inheritable: bool,
+    error: Option<EncodeError>,
+}
+
+impl<'a> MsgHdrMut<'a> {
+    /// Without buffers or flags.
+    #[inline(always)]
+    #[expect(clippy::new_without_default, reason = "beside MsgHdr::new")]
+    pub const fn new() -> Self {
+        Self { slices: sys::IoSlicesMut::new(), flags: RecvFlags::empty(), peer: true, inheritable: false, error: None }
+    }
+
+    /// One more buffer to scatter into (`msg_iov`), up to 64.
+    #[inline(always)]
+    pub fn buf(&mut self, bytes: &'a mut [u8]) -> &mut Self {
+        let pushed = self.slices.push(bytes);
+        self.note(pushed)
+    }
+
+    /// One more buffer, which may be uninitialised; [`filled`](Self::filled) shows what arrived.
+    #[inline(always)]
+    pub fn uninit(&mut self, bytes: &'a mut [MaybeUninit<u8>]) -> &mut Self {
+        let pushed = self.slices.push_uninit(bytes);
+        self.note(pushed)
+    }
+
+    /// Many buffers, up to 1,024 (`IOV_MAX`); they must be the only ones.
+    #[inline]
+    pub fn slices(&mut self, slices: &'a mut [IoSliceMut<'a>]) -> &mut Self {
+        let set = self.slices.set(slices);
+        self.note(set)
+    }
+
+    #[inline(always)]
+    fn note(&mut self, result: Result<(), usize>) -> &mut Self {
+        if let Err(needed) = result {
+            self.error.get_or_insert(EncodeError::Slices { needed, available: sys::INLINE_SLICES });
+        }
+        self
+    }
+
+    /// More flags.
+    #[inline]
+    pub fn flags(&mut self, flags: RecvFlags) -> &mut Self {
+        self.flags |= flags;
+        self
+    }
+
+    /// Does not ask for the peer's address; for connected sockets.
+    #[inline]
+    pub fn no_peer(&mut self) -> &mut Self {
+        self.peer = false;
+        self
+    }
+
+    /// Leaves received descriptors open across execve(2), as C does by default.
+    pub fn inheritable(&mut self) -> &mut Self {
+        self.inheritable = true;
+        self
+    }
+
+    /// Receives one message (recvmsg(2)) into these buffers.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::Slices`] for more buffers than fit; else that of recvmsg(2), errno preserved. EINTR is retried,
+    /// `WouldBlock` is returned. Truncation is no error.
+    #[inline(always)]
+    pub fn recv<'c, C: ControlBuffer>(
+        &mut self,
+        socket: impl AsFd,
+        control: &'c mut C,
+    ) -> io::Result<Received<'c, C::List>> {
+        let socket = socket.as_fd();
+        if self.error.is_some() || self.slices.count() > sys::MAX_SLICES {
+            return Err(self.complaint().into());
+        }
+        let ask = self.ask(false);
+        let mut inbox = control.inbox().0;
+        let arrival = inbox.recv(socket, &mut self.slices, ask)?;
+        Ok(Received::new(inbox, socket, arrival, self.slices.capacity(), self.flags, ()))
+    }
+
+    /// What the last receive wrote, piece by piece.
+    pub fn filled(&self) -> impl Iterator<Item = &[u8]> {
+        self.slices.filled()
+    }
+
+    #[cold]
+    fn complaint(&self) -> EncodeError {
+        let slices = EncodeError::Slices { needed: self.slices.count(), available: sys::MAX_SLICES };
+        self.error.unwrap_or(slices)
+    }
+
+    #[inline(always)]
+    fn ask(&self, append: bool) -> sys::Recv {
+        #[allow(unused_mut, reason = "only Linux has an error queue")]
+        let mut flags = self.flags.bits();
+        // The error queue never blocks, but AF_UNIX ignores the flag and would.
+        #[cfg(linux_like)]
+        if flags & libc::MSG_ERRQUEUE != 0 {
+            flags |= libc::MSG_DONTWAIT;
+        }
+        sys::Recv { flags, peer: self.peer, inheritable: self.inheritable, append }
+    }
+
+    #[inline(always)]
+    pub(crate) fn recv_slice<'d, C: ControlBuffer>(
+        &self,
+        socket: BorrowedFd<'_>,
+        data: &'d mut [u8],
+        control: &'d mut C,
+    ) -> io::Result<Received<'d, C::List, &'d [u8]>> {
+        let (mut inbox, capacity) = (control.inbox().0, data.len());
+        let (arrival, data) = inbox.recv_slice(socket, data, self.ask(false))?;
+        Ok(Received::new(inbox, socket, arrival, capacity, self.flags, &*data))
+    }
+
+    #[inline(always)]
+    pub(crate) fn recv_uninit<'d, C: ControlBuffer>(
+        &self,
+        socket: BorrowedFd<'_>,
+        data: &'d mut [MaybeUninit<u8>],
+        control: &'d mut C,
+    ) -> io::Result<Received<'d, C::List, &'d [u8]>> {
+        let (mut inbox, capacity) = (control.inbox().0, data.len());
+        let (arrival, data) = inbox.recv_uninit(socket, data, self.ask(false))?;
+        Ok(Received::new(inbox, socket, arrival, capacity, self.flags, &*data))
+    }
+
+    #[cfg(feature = "bytes")]
+    pub(crate) fn recv_buf<'c, C: ControlBuffer>(
+        &self,
+        socket: BorrowedFd<'_>,
+        data: &mut impl bytes::BufMut,
+        control: &'c mut C,
+    ) -> io::Result<Received<'c, C::List>> {
+        let (mut inbox, capacity) = (control.inbox().0, data.chunk_mut().len());
+        let (arrival, _) = sys::recv_buf_mut(&mut inbox, socket, data, self.ask(false))?;
+        Ok(Received::new(inbox, socket, arrival, capacity, self.flags, ()))
+    }
+}
+
+/// Prints buffers and flags.
+impl fmt::Debug for MsgHdrMut<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (bytes, count) = (self.slices.capacity(), self.slices.count());
+        write!(f, "MsgHdrMut {{ room: {bytes} bytes in {count} slices, flags: ")?;
+        bitflags::parser::to_writer(&self.flags, &mut *f)?;
+        f.write_str(" }")
+    }
+}

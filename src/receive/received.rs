@@ -1,0 +1,255 @@
+//! What a receive brought.
+
+use std::{
+    fmt,
+    iter::FusedIterator,
+    marker::PhantomData,
+    os::fd::{BorrowedFd, OwnedFd},
+};
+
+use nix::libc;
+
+use crate::{
+    addr::SockAddr,
+    cmsg::Cmsgs,
+    error::{DecodeError, FdCountError, TruncatedError},
+    flags::{MsgFlags, RecvFlags},
+    message::{RecvControl, RecvList},
+    parser::{self, Messages},
+    sys::{self, Arrival, FdCursor, InboxMut},
+};
+
+/// A received message: how long it is, from whom, with which flags, control messages and descriptors.
+///
+/// It borrows the control buffer, which goes on owning the descriptors. `D` is `&[u8]` where one buffer was given, and
+/// `()` where the data lies in several of the caller's.
+pub struct Received<'a, L = (), D = ()> {
+    inbox: InboxMut<'a>,
+    len: usize,
+    full_len: usize,
+    flags: MsgFlags,
+    eof: bool,
+    data: D,
+    list: PhantomData<fn() -> L>,
+}
+
+impl<'a, L: RecvList, D> Received<'a, L, D> {
+    #[inline(always)]
+    pub(super) fn new(
+        inbox: InboxMut<'a>,
+        socket: BorrowedFd<'_>,
+        arrival: Arrival,
+        capacity: usize,
+        asked: RecvFlags,
+        data: D,
+    ) -> Self {
+        let full_len = arrival.returned;
+        let mut message = Self {
+            inbox,
+            len: full_len.min(capacity),
+            full_len,
+            flags: MsgFlags::from_bits_retain(arrival.flags),
+            eof: false,
+            data,
+            list: PhantomData,
+        };
+        // Datagrams have a sender; only what has none can be the end of a stream, or discarded by TCP.
+        if (full_len == 0 || asked.contains(RecvFlags::TRUNC)) && message.inbox.name().len() == 0 {
+            message.look_at_stream(socket, capacity, asked);
+        }
+        message
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_at_stream(&mut self, socket: BorrowedFd<'_>, capacity: usize, asked: RecvFlags) {
+        if !sys::is_stream(socket).unwrap_or(false) {
+            return;
+        }
+        self.eof = self.full_len == 0 && capacity > 0 && self.inbox.received().is_empty();
+        if asked.contains(RecvFlags::TRUNC) {
+            let domain = sys::domain(socket).unwrap_or(libc::AF_UNSPEC);
+            if domain == libc::AF_INET || domain == libc::AF_INET6 {
+                self.len = 0; // tcp(7): MSG_TRUNC discards the bytes
+            }
+        }
+    }
+
+    /// Bytes of data that arrived in the buffers.
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no bytes of data arrived: an empty datagram, or the end of a stream ([`is_eof`](Self::is_eof)).
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The real length of a datagram that was cut, if [`RecvFlags::TRUNC`] asked for it; else [`len`](Self::len).
+    #[inline]
+    pub fn full_len(&self) -> usize {
+        self.full_len
+    }
+
+    /// Whether the peer has closed a stream. An empty datagram is not that; on a sequential-packet socket the kernel
+    /// tells the two apart no more than this does: it says `false`.
+    #[inline]
+    pub fn is_eof(&self) -> bool {
+        self.eof
+    }
+
+    /// What the kernel reported (`msg_flags`).
+    #[doc(alias = "msg_flags")]
+    #[inline(always)]
+    pub fn flags(&self) -> MsgFlags {
+        self.flags
+    }
+
+    /// Where it came from (`msg_name`): `None` on connected streams and from unnamed sockets.
+    #[doc(alias = "msg_name")]
+    #[inline]
+    pub fn peer(&self) -> Option<SockAddr> {
+        let name = self.inbox.name();
+        if name.len() == 0 { None } else { Some(SockAddr::from_name(name)) }
+    }
+
+    /// The message itself, unless data or control data were cut.
+    ///
+    /// # Errors
+    ///
+    /// [`TruncatedError`] says which; what arrived is still there.
+    pub fn require_complete(&self) -> Result<&Self, TruncatedError> {
+        let data = self.flags.contains(MsgFlags::TRUNC) || self.full_len > self.len;
+        let control = self.flags.contains(MsgFlags::CTRUNC);
+        if data || control {
+            let control_len = self.control().len();
+            return Err(TruncatedError { data, control, len: self.len, control_len });
+        }
+        Ok(self)
+    }
+
+    /// The control data as bytes (`msg_control`); taken descriptors read -1.
+    #[doc(alias = "msg_control")]
+    #[inline]
+    pub fn control(&self) -> &[u8] {
+        self.inbox.received()
+    }
+
+    /// The raw control messages.
+    #[inline]
+    pub fn cmsgs(&self) -> Cmsgs<'_> {
+        parser::cmsgs(self.control())
+    }
+
+    /// The control messages as an enum.
+    #[inline]
+    pub fn messages(&self) -> Messages<'_> {
+        parser::parse(self.control())
+    }
+
+    /// The declared messages, an `Option` each, in one walk. One that was cut is `None`: the flag
+    /// [`MsgFlags::CTRUNC`] tells, and [`messages`](Self::messages) shows what is left of it.
+    #[inline(always)]
+    pub fn extract(&self) -> L::Output {
+        L::extract(self.cmsgs())
+    }
+
+    /// The first message of this type that can be read.
+    #[inline]
+    pub fn get<T: RecvControl>(&self) -> Option<T> {
+        <T as RecvList>::extract(self.cmsgs())
+    }
+
+    /// The first message of this type, or why it cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// The [`DecodeError`] of the message.
+    pub fn try_get<T: RecvControl>(&self) -> Result<Option<T>, DecodeError> {
+        self.cmsgs().find(|cmsg| T::matches(cmsg.id())).map(T::decode).transpose()
+    }
+
+    /// The received descriptors, borrowed.
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.inbox.fds()
+    }
+
+    /// Takes the received descriptors, one after the other. Those not taken stay in the control buffer, which closes
+    /// them.
+    pub fn take_fds(&mut self) -> TakeFds<'_, 'a> {
+        TakeFds { inbox: &mut self.inbox, cursor: FdCursor::default() }
+    }
+
+    /// Takes exactly `N` descriptors.
+    ///
+    /// # Errors
+    ///
+    /// [`FdCountError`] if there are more or fewer; none is taken then.
+    pub fn take_fds_exact<const N: usize>(&mut self) -> Result<[OwnedFd; N], FdCountError> {
+        let found = self.fds().count();
+        let wrong = FdCountError { expected: N, found };
+        if found != N {
+            return Err(wrong);
+        }
+        let mut fds = self.take_fds();
+        let mut taken = [const { None }; N];
+        taken.fill_with(|| fds.next());
+        if taken.iter().any(Option::is_none) {
+            return Err(wrong);
+        }
+        let mut taken = taken.into_iter().flatten();
+        // One for each slot: counted above.
+        Ok(std::array::from_fn(|_| taken.next().unwrap_or_else(|| unreachable!("counted above"))))
+    }
+}
+
+impl<'a, L> Received<'a, L, &'a [u8]> {
+    /// The data that arrived.
+    #[inline(always)]
+    pub fn data(&self) -> &'a [u8] {
+        self.data.get(..self.len).unwrap_or(self.data)
+    }
+}
+
+/// Prints length, peer, flags and control messages in one line.
+impl<L: RecvList, D> fmt::Debug for Received<'_, L, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Received {{ {} bytes", self.len)?;
+        if self.full_len > self.len {
+            write!(f, " of {}", self.full_len)?;
+        }
+        if let Some(peer) = self.peer() {
+            write!(f, ", from: {peer:?}")?;
+        }
+        f.write_str(", control: ")?;
+        parser::fmt_list(self.cmsgs(), f)?;
+        f.write_str(", flags: ")?;
+        bitflags::parser::to_writer(&self.flags, &mut *f)?;
+        f.write_str(" }")
+    }
+}
+
+/// Takes received descriptors; see [`Received::take_fds`].
+pub struct TakeFds<'r, 'a> {
+    inbox: &'r mut InboxMut<'a>,
+    cursor: FdCursor,
+}
+
+impl Iterator for TakeFds<'_, '_> {
+    type Item = OwnedFd;
+
+    #[inline]
+    fn next(&mut self) -> Option<OwnedFd> {
+        self.inbox.take_fd(&mut self.cursor)
+    }
+}
+
+impl FusedIterator for TakeFds<'_, '_> {}
+
+impl fmt::Debug for TakeFds<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.inbox.fds()).finish()
+    }
+}

@@ -1,0 +1,107 @@
+//! Sending the whole of a message over a stream.
+
+use std::{
+    io::{self, IoSlice},
+    os::fd::AsFd,
+};
+
+use super::MsgHdr;
+use crate::{error::EncodeError, sys};
+
+impl MsgHdr<'_> {
+    /// Sends all of it over a stream, in as many calls as it takes, and returns how many bytes that were.
+    ///
+    /// The control messages go with the first byte, and only there. More slices than `IOV_MAX` go in several calls.
+    /// On `WouldBlock`, or any other error, the header remembers how far it came: calling again continues from there,
+    /// and [`sent`](Self::sent) says where that is. Success starts it afresh.
+    ///
+    /// ```
+    /// use ancillary::MsgHdr;
+    /// use std::{io::{ErrorKind, Read}, os::unix::net::UnixStream};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, mut b) = UnixStream::pair()?;
+    /// a.set_nonblocking(true)?;
+    /// let (data, mut received) = (vec![7; 1 << 20], 0);
+    /// let mut message = MsgHdr::new();
+    /// message.data(&data);
+    /// while let Err(error) = message.send_all(&a) {
+    ///     assert_eq!(error.kind(), ErrorKind::WouldBlock); // a real program polls here
+    ///     received += b.read(&mut [0; 65536])?;
+    /// }
+    /// drop(a);
+    /// assert_eq!(received + b.read_to_end(&mut Vec::new())?, 1 << 20);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send); [`EncodeError::Gather`] for a `Buf` that gave less than it holds;
+    /// [`EncodeError::Slices`] for more than `IOV_MAX` slices on a socket that is no stream, where a second call would
+    /// be a second message.
+    pub fn send_all(&mut self, socket: impl AsFd) -> io::Result<usize> {
+        let socket = socket.as_fd();
+        if let Some(error) = self.error {
+            return Err(error.into());
+        }
+        if let Some((expected, found)) = self.short {
+            return Err(EncodeError::Gather { expected, found }.into());
+        }
+        let slices = self.slices.as_slice();
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        if slices.len() > sys::MAX_SLICES {
+            if !sys::is_stream(socket)? {
+                return Err(EncodeError::Slices { needed: slices.len(), available: sys::MAX_SLICES }.into());
+            }
+        } else if self.sent == 0 {
+            self.check(socket)?;
+        }
+        let mut sent = self.sent;
+        let result = loop {
+            let control = if sent == 0 { self.control_bytes() } else { &[] };
+            match self.send_rest(socket, sent, control) {
+                Ok(0) if sent < total => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => sent += n,
+                Err(error) if sent == 0 => match self.explain(socket, error) {
+                    Ok(n) => sent += n,
+                    Err(error) => break Err(error),
+                },
+                Err(error) => break Err(error),
+            }
+            if sent >= total {
+                break Ok(total);
+            }
+        };
+        self.sent = if result.is_ok() { 0 } else { sent };
+        result
+    }
+
+    /// How many bytes [`send_all`](Self::send_all) had sent when it returned an error.
+    pub fn sent(&self) -> usize {
+        self.sent
+    }
+
+    /// One call for what lies behind the first `skip` bytes.
+    fn send_rest(&self, socket: impl AsFd, skip: usize, control: &[u8]) -> io::Result<usize> {
+        let (socket, name, flags) = (socket.as_fd(), self.name.get(), self.flags.bits());
+        let mut rest = self.slices.as_slice();
+        let mut skip = skip;
+        while let Some((first, behind)) = rest.split_first() {
+            if skip < first.len() || (skip == 0 && first.is_empty() && behind.is_empty()) {
+                break;
+            }
+            skip -= first.len();
+            rest = behind;
+        }
+        if skip == 0 {
+            return sys::sendmsg(socket, name, &rest[..rest.len().min(sys::MAX_SLICES)], control, flags);
+        }
+        // The first slice is half sent: a list of its own begins with its rest.
+        let mut list = [IoSlice::new(&[]); sys::INLINE_SLICES];
+        let count = rest.len().min(list.len());
+        list[..count].copy_from_slice(&rest[..count]);
+        list[0].advance(skip);
+        sys::sendmsg(socket, name, &list[..count], control, flags)
+    }
+}

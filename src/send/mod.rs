@@ -1,0 +1,340 @@
+//! Sending: a header is built from borrowed parts and sent.
+
+mod all;
+mod list;
+
+pub use list::ControlList;
+
+use std::{
+    fmt,
+    io::{self, IoSlice},
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use nix::libc;
+
+use crate::{
+    addr::{Name, SockAddr, ToSockAddr, family_of, set_name},
+    cmsg::{Cmsgs, ControlOut},
+    error::{EncodeError, FamilyError},
+    flags::SendFlags,
+    message::{SendControl, rights},
+    parser, sys,
+};
+
+/// Bytes of control data that a header holds itself: 253 descriptors (1,032) and as much again as most messages need.
+const CONTROL: usize = 1280;
+
+/// A message to send (`struct msghdr`): destination, buffers to gather, control messages, flags.
+///
+/// Everything is borrowed or kept inline, nothing is allocated. The first error of a builder method is remembered and
+/// returned by [`send`](Self::send), before any byte leaves.
+///
+/// ```
+/// use ancillary::{MsgHdr, message::{IpTtl, PktInfo}};
+/// use std::net::{Ipv4Addr, UdpSocket};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (socket, peer) = (UdpSocket::bind("0.0.0.0:0")?, UdpSocket::bind("127.0.0.1:0")?);
+/// let sent = MsgHdr::new()
+///     .to(peer.local_addr()?)
+///     .data(b"hello, ")
+///     .data(b"world")
+///     .control(IpTtl(64))
+///     .control(PktInfo::source(Ipv4Addr::new(127, 0, 0, 9)))
+///     .send(&socket)?;
+/// assert_eq!(sent, 12);
+///
+/// let mut data = [0; 32];
+/// let (len, from) = peer.recv_from(&mut data)?;
+/// assert_eq!((&data[..len], from.ip().to_string()), (&b"hello, world"[..], "127.0.0.9".into()));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// It cannot outlive what it borrows:
+///
+/// ```compile_fail,E0597
+/// use ancillary::MsgHdr;
+///
+/// let mut header = MsgHdr::new();
+/// {
+///     let data = vec![1, 2, 3];
+///     header.data(&data);
+/// }
+/// header.flags(ancillary::SendFlags::NOSIGNAL);
+/// ```
+#[doc(alias = "msghdr")]
+#[doc(alias = "sendmsg")]
+pub struct MsgHdr<'a> {
+    name: Name<'a>,
+    slices: sys::IoSlices<'a>,
+    list: Option<&'a ControlList<'a>>,
+    control: sys::Outbox<CONTROL>,
+    flags: SendFlags,
+    error: Option<EncodeError>,
+    /// Set by a `Buf` that gave fewer bytes than it holds: (holds, gave).
+    short: Option<(usize, usize)>,
+    /// Bytes that `send_all` has sent of this message.
+    sent: usize,
+}
+
+impl<'a> MsgHdr<'a> {
+    /// An empty message with [`SendFlags::NOSIGNAL`].
+    #[inline(always)]
+    #[expect(clippy::new_without_default, reason = "NOSIGNAL is a choice, not an empty value")]
+    pub const fn new() -> Self {
+        Self {
+            name: Name::new(),
+            slices: sys::IoSlices::new(),
+            list: None,
+            control: sys::Outbox::new(),
+            flags: SendFlags::NOSIGNAL,
+            error: None,
+            short: None,
+            sent: 0,
+        }
+    }
+
+    /// The destination (`msg_name`); none for a connected socket.
+    #[doc(alias = "msg_name")]
+    #[inline(always)]
+    pub fn to(&mut self, addr: impl ToSockAddr<'a>) -> &mut Self {
+        set_name(&mut self.name, addr);
+        self
+    }
+
+    /// One more buffer to gather (`msg_iov`). A header holds 64; [`slices`](Self::slices) takes more.
+    #[doc(alias = "msg_iov")]
+    #[inline(always)]
+    pub fn data(&mut self, bytes: &'a [u8]) -> &mut Self {
+        if let Err(needed) = self.slices.push(bytes) {
+            self.fail(EncodeError::Slices { needed, available: sys::INLINE_SLICES });
+        }
+        self
+    }
+
+    /// Many buffers to gather: by reference, up to 1,024 (`IOV_MAX`), when they are all there is; else copied into the
+    /// header's 64.
+    #[inline]
+    pub fn slices(&mut self, slices: &'a [IoSlice<'a>]) -> &mut Self {
+        if let Err(needed) = self.slices.set_or_extend(slices) {
+            self.fail(EncodeError::Slices { needed, available: sys::INLINE_SLICES });
+        }
+        self
+    }
+
+    /// All chunks of a [`bytes::Buf`], which is not advanced.
+    ///
+    /// If its `chunks_vectored` gives less than it holds, sending it as a datagram is
+    /// [`EncodeError::Gather`]; on a stream it is a short send.
+    #[cfg(feature = "bytes")]
+    pub fn buf(&mut self, buf: &'a impl bytes::Buf) -> &mut Self {
+        let mut found = 0;
+        let filled = self.slices.fill(|free| {
+            let used = buf.chunks_vectored(free).min(free.len());
+            found = free[..used].iter().map(|slice| slice.len()).sum();
+            used
+        });
+        if let Err(needed) = filled {
+            return self.fail(EncodeError::Slices { needed, available: sys::INLINE_SLICES });
+        }
+        if found != buf.remaining() {
+            self.short.get_or_insert((buf.remaining(), found));
+        }
+        self
+    }
+
+    /// Control messages (`msg_control`): one, a tuple, a slice, an `Option`, or references to these.
+    ///
+    /// After [`to`](Self::to), a message for both families goes out in the one form the destination needs.
+    #[doc(alias = "msg_control")]
+    #[inline(always)]
+    pub fn control(&mut self, messages: impl SendControl<'a>) -> &mut Self {
+        if self.list.is_some() {
+            self.copy_list();
+        }
+        let family = self.name.effective_family();
+        if let Err(error) = messages.encode(&mut ControlOut::new(self.control.sink(), family)) {
+            self.fail(error);
+        }
+        self
+    }
+
+    /// Control messages that were encoded before; by reference when they are all there is.
+    pub fn control_from(&mut self, list: &'a ControlList<'a>) -> &mut Self {
+        self.copy_list();
+        self.list = Some(list);
+        if !self.control.as_bytes().is_empty() {
+            self.copy_list();
+        }
+        self
+    }
+
+    #[cold]
+    fn copy_list(&mut self) {
+        if let Some(list) = self.list.take() {
+            let result = ControlOut::new(self.control.sink(), libc::AF_UNSPEC).push_list(list.as_bytes());
+            if let Err(error) = result {
+                self.fail(error);
+            }
+        }
+    }
+
+    /// More flags, beside [`SendFlags::NOSIGNAL`].
+    #[inline]
+    pub fn flags(&mut self, flags: SendFlags) -> &mut Self {
+        #[cfg(linux_like)]
+        const MSG_ZEROCOPY: i32 = 0x0400_0000; // libc lacks it on Android
+        #[cfg(linux_like)]
+        if flags.bits() & MSG_ZEROCOPY != 0 {
+            return self.fail(EncodeError::Flag { flag: "MSG_ZEROCOPY", expected: "buffers owned until completion" });
+        }
+        self.flags |= flags;
+        self
+    }
+
+    /// Lets a write to a closed stream raise SIGPIPE, as C does by default.
+    pub fn raise_sigpipe(&mut self) -> &mut Self {
+        self.flags -= SendFlags::NOSIGNAL;
+        self
+    }
+
+    #[cold]
+    fn fail(&mut self, error: EncodeError) -> &mut Self {
+        self.error.get_or_insert(error);
+        self
+    }
+
+    /// Sends it, once (sendmsg(2)), and returns how many bytes of data went: on a stream perhaps not all.
+    ///
+    /// After a partial send of a stream the control messages are gone with the first byte: do not send them again.
+    /// [`send_all`](Self::send_all) sees to that. A header may be sent many times.
+    ///
+    /// # Errors
+    ///
+    /// The first [`EncodeError`] of the builder, or [`EncodeError::DescriptorsWithoutData`] on a stream,
+    /// [`FamilyError`] for an address of another family than the socket; nothing has been sent then. Else that of
+    /// sendmsg(2), errno preserved; EINTR is retried, `WouldBlock` is returned. A pending ICMP error fails a send,
+    /// which is then not sent.
+    #[inline(always)]
+    pub fn send(&self, socket: impl AsFd) -> io::Result<usize> {
+        let socket = socket.as_fd();
+        let (slices, control) = (self.slices.as_slice(), self.control_bytes());
+        if self.needs_check() {
+            self.check(socket)?;
+        }
+        match sys::sendmsg(socket, self.name.get(), slices, control, self.flags.bits()) {
+            Ok(sent) => Ok(sent),
+            Err(error) => self.explain(socket, error),
+        }
+    }
+
+    #[inline(always)]
+    fn control_bytes(&self) -> &[u8] {
+        match self.list {
+            Some(list) => list.as_bytes(),
+            None => self.control.as_bytes(),
+        }
+    }
+
+    /// Whether something may be wrong, or an empty message may carry descriptors.
+    #[inline(always)]
+    fn needs_check(&self) -> bool {
+        let slices = self.slices.as_slice();
+        let empty = slices.first().is_none_or(|slice| slice.is_empty());
+        self.error.is_some()
+            || self.short.is_some()
+            || slices.len() > sys::MAX_SLICES
+            || (empty && !self.control_bytes().is_empty())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn check(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        if let Some(error) = self.error {
+            return Err(error.into());
+        }
+        let slices = self.slices.as_slice();
+        if slices.len() > sys::MAX_SLICES {
+            return Err(EncodeError::Slices { needed: slices.len(), available: sys::MAX_SLICES }.into());
+        }
+        if let Some((expected, found)) = self.short {
+            if !sys::is_stream(socket)? {
+                return Err(EncodeError::Gather { expected, found }.into());
+            }
+        }
+        let descriptors = self.descriptors();
+        if descriptors > 0 && slices.iter().all(|slice| slice.is_empty()) && sys::is_stream(socket)? {
+            return Err(EncodeError::DescriptorsWithoutData { descriptors }.into());
+        }
+        Ok(())
+    }
+
+    fn descriptors(&self) -> usize {
+        let sent = Cmsgs::new(self.control_bytes()).filter(|cmsg| cmsg.id() == rights::ID);
+        sent.map(|cmsg| cmsg.payload().len() / 4).sum()
+    }
+
+    /// An address of another family gets a typed error, or what the other family calls the same address.
+    #[cold]
+    #[inline(never)]
+    fn explain(&self, socket: BorrowedFd<'_>, error: io::Error) -> io::Result<usize> {
+        if !matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EINVAL)) {
+            return Err(error);
+        }
+        let Some(name) = self.name.get() else { return Err(error) };
+        let Ok(addr) = SockAddr::from_bytes(name.as_bytes()) else { return Err(error) };
+        let (found, Ok(domain)) = (family_of(name.as_bytes()), sys::domain(socket)) else { return Err(error) };
+        let expected = match domain {
+            libc::AF_INET => "AF_INET",
+            libc::AF_INET6 => "AF_INET6 or AF_INET",
+            libc::AF_UNIX => "AF_UNIX",
+            _ => return Err(error),
+        };
+        if found == domain || found == libc::AF_UNSPEC || (domain == libc::AF_INET6 && found == libc::AF_INET) {
+            return Err(error);
+        }
+        // An IPv4 socket can reach an IPv4-mapped address under its own name.
+        if let (libc::AF_INET, Some(std::net::SocketAddr::V6(mapped))) = (domain, addr.as_inet()) {
+            if let Some(ip) = mapped.ip().to_ipv4_mapped() {
+                let plain = SockAddr::from(std::net::SocketAddrV4::new(ip, mapped.port()));
+                let (slices, control) = (self.slices.as_slice(), self.control_bytes());
+                return sys::sendmsg(socket, Some(plain.name()), slices, control, self.flags.bits());
+            }
+        }
+        Err(FamilyError { what: "destination address", expected, found }.into())
+    }
+
+    /// Hands the message to foreign code as a C `struct msghdr`, valid during the call.
+    ///
+    /// # Errors
+    ///
+    /// The first error of the builder.
+    pub fn with_raw<R>(&self, f: impl FnOnce(&libc::msghdr) -> R) -> Result<R, EncodeError> {
+        match self.error {
+            Some(error) => Err(error),
+            None => Ok(sys::with_msghdr(self.name.get(), self.slices.as_slice(), self.control_bytes(), f)),
+        }
+    }
+}
+
+/// Prints destination, sizes, control messages and flags in one line.
+impl fmt::Debug for MsgHdr<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slices = self.slices.as_slice();
+        let bytes: usize = slices.iter().map(|slice| slice.len()).sum();
+        f.write_str("MsgHdr { ")?;
+        if let Some(name) = self.name.get() {
+            write!(f, "to: {:?}, ", SockAddr::from_name(name))?;
+        }
+        write!(f, "data: {bytes} bytes in {} slices, control: ", slices.len())?;
+        parser::fmt_list(Cmsgs::new(self.control_bytes()), f)?;
+        write!(f, ", flags: ")?;
+        bitflags::parser::to_writer(&self.flags, &mut *f)?;
+        if let Some(error) = self.error {
+            write!(f, ", error: {error}")?;
+        }
+        f.write_str(" }")
+    }
+}

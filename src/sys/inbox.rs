@@ -1,0 +1,434 @@
+//! Storage for received control messages, and ownership of the descriptors among them.
+//!
+//! The bytes themselves say what is owned: a descriptor number in a received `SCM_RIGHTS` (or `SCM_PIDFD`)
+//! belongs to the inbox until it is overwritten with -1, which happens when it is taken or closed.
+
+use std::{
+    io,
+    mem::MaybeUninit,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+};
+
+use nix::libc::{self, c_int};
+
+use super::{
+    HEADER, IoSlicesMut, MSG_CMSG_CLOEXEC, NameBuf, align_up,
+    io::{last_error, zeroed_msghdr},
+};
+use crate::cmsg::{CmsgId, Cmsgs};
+
+/// Linux `SCM_PIDFD` (include/linux/socket.h, 6.5), which libc lacks.
+#[cfg(linux_like)]
+const SCM_PIDFD: c_int = 4;
+
+/// Flags under which the kernel writes every byte that it counts. Under others (`MSG_TRUNC` on TCP, device memory)
+/// the count may cover bytes it did not touch.
+const WRITES_WHAT_IT_COUNTS: c_int = {
+    let common = libc::MSG_DONTWAIT | libc::MSG_PEEK | libc::MSG_WAITALL | libc::MSG_OOB | MSG_CMSG_CLOEXEC;
+    #[cfg(linux_like)]
+    {
+        common | libc::MSG_ERRQUEUE
+    }
+    #[cfg(not(linux_like))]
+    {
+        common
+    }
+};
+
+/// Bytes on the stack.
+#[repr(C, align(8))]
+pub(crate) struct InlineStorage<const N: usize>([u8; N]);
+
+impl<const N: usize> InlineStorage<N> {
+    #[inline(always)]
+    pub(crate) const fn new() -> Self {
+        Self([0; N])
+    }
+}
+
+/// Bytes on the heap, aligned for a header.
+pub(crate) struct HeapStorage {
+    // INVARIANT: `capacity <= words.len() * 8`.
+    words: Box<[u64]>,
+    capacity: usize,
+}
+
+impl HeapStorage {
+    pub(crate) fn new(capacity: usize) -> Self {
+        // INVARIANT: rounded up.
+        Self { words: vec![0; capacity.div_ceil(8)].into_boxed_slice(), capacity }
+    }
+}
+
+/// Where the bytes are. The methods return the same memory every time.
+pub(crate) trait Storage {
+    fn bytes(&self) -> &[u8];
+    fn bytes_mut(&mut self) -> &mut [u8];
+}
+
+impl<const N: usize> Storage for InlineStorage<N> {
+    #[inline(always)]
+    fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+    #[inline(always)]
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+impl Storage for HeapStorage {
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: the words are initialised memory, any byte of them is a u8, and the field's invariant bounds the
+        // length.
+        unsafe { std::slice::from_raw_parts(self.words.as_ptr().cast(), self.capacity) }
+    }
+    #[inline]
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `bytes`, under an exclusive borrow; any bytes written make a u64.
+        unsafe { std::slice::from_raw_parts_mut(self.words.as_mut_ptr().cast(), self.capacity) }
+    }
+}
+
+struct Head {
+    // INVARIANT: made by `NameBuf::zeroed`, never replaced.
+    name: NameBuf,
+    /// How much of the storage the last receive filled.
+    len: usize,
+    // INVARIANT: while true, each non-negative integer in the descriptor-carrying messages of the first `len`
+    // bytes is a descriptor that the kernel installed for us and that nobody else owns. While false, none is owned.
+    owns: bool,
+}
+
+/// Received control data with the peer's address; closes the descriptors that nobody took.
+pub(crate) struct Inbox<S: Storage> {
+    head: Head,
+    storage: S,
+}
+
+impl<S: Storage> Inbox<S> {
+    #[inline(always)]
+    pub(crate) const fn new(storage: S) -> Self {
+        // INVARIANT: nothing is owned.
+        Self { head: Head { name: NameBuf::zeroed(), len: 0, owns: false }, storage }
+    }
+
+    #[inline(always)]
+    pub(crate) fn as_mut(&mut self) -> InboxMut<'_> {
+        InboxMut { head: &mut self.head, bytes: self.storage.bytes_mut() }
+    }
+
+    pub(crate) fn received(&self) -> &[u8] {
+        &self.storage.bytes()[..self.head.len]
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.storage.bytes().len()
+    }
+}
+
+impl<S: Storage> Drop for Inbox<S> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.head.owns {
+            self.as_mut().close_all();
+        }
+    }
+}
+
+/// What one receive asks for.
+#[derive(Clone, Copy)]
+pub(crate) struct Recv {
+    pub(crate) flags: c_int,
+    pub(crate) peer: bool,
+    pub(crate) inheritable: bool,
+    /// Keep what is there and receive behind it, for one message that takes several calls.
+    pub(crate) append: bool,
+}
+
+/// What one receive reported.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrival {
+    /// The return value: bytes of data, or the real length under `MSG_TRUNC`.
+    pub(crate) returned: usize,
+    pub(crate) flags: c_int,
+}
+
+/// How far a walk over the descriptors has come.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct FdCursor {
+    at: usize,
+    end: usize,
+    next: usize,
+}
+
+/// A borrowed inbox, whatever its storage.
+pub(crate) struct InboxMut<'a> {
+    head: &'a mut Head,
+    bytes: &'a mut [u8],
+}
+
+impl<'a> InboxMut<'a> {
+    #[inline(always)]
+    pub(crate) fn received(&self) -> &[u8] {
+        // `len` never exceeds the storage; `get` instead of an index leaves no panic path in the caller.
+        self.bytes.get(..self.head.len).unwrap_or(&[])
+    }
+
+    #[inline(always)]
+    pub(crate) fn name(&self) -> &NameBuf {
+        &self.head.name
+    }
+
+    /// Receives into buffers that may be uninitialised.
+    #[inline(always)]
+    pub(crate) fn recv(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        data: &mut IoSlicesMut<'_>,
+        ask: Recv,
+    ) -> io::Result<Arrival> {
+        if ask.flags & !WRITES_WHAT_IT_COUNTS != 0 {
+            data.zero();
+        }
+        let iov = data.as_raw();
+        let arrival = self.recv_raw(socket, iov.as_ptr().cast_mut(), iov.len(), ask)?;
+        let filled = arrival.returned.min(data.capacity());
+        // SAFETY: recvmsg(2): the return value is the number of bytes written, front to back, but for the flags
+        // above, under which all has been zeroed.
+        unsafe { data.set_filled(filled) };
+        Ok(arrival)
+    }
+
+    /// Receives into one buffer and returns the part that was written.
+    #[inline(always)]
+    pub(crate) fn recv_uninit<'d>(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        data: &'d mut [MaybeUninit<u8>],
+        ask: Recv,
+    ) -> io::Result<(Arrival, &'d mut [u8])> {
+        if ask.flags & !WRITES_WHAT_IT_COUNTS != 0 {
+            data.fill(MaybeUninit::new(0));
+        }
+        let mut iov = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: data.len() };
+        let arrival = self.recv_raw(socket, &mut iov, 1, ask)?;
+        let len = arrival.returned.min(data.len());
+        // SAFETY: 1. `len` is at most the length of `data`, borrowed exclusively for 'd; 2. recvmsg(2): the return
+        // value is the number of bytes written, but for the flags above, under which all has been zeroed.
+        let data = unsafe { std::slice::from_raw_parts_mut(data.as_mut_ptr().cast(), len) };
+        Ok((arrival, data))
+    }
+
+    /// Receives into one initialised buffer and returns the part that was written.
+    #[inline(always)]
+    pub(crate) fn recv_slice<'d>(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        data: &'d mut [u8],
+        ask: Recv,
+    ) -> io::Result<(Arrival, &'d mut [u8])> {
+        let mut iov = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: data.len() };
+        let arrival = self.recv_raw(socket, &mut iov, 1, ask)?;
+        let len = arrival.returned.min(data.len());
+        // `len` is bounded by the line above; `get_mut` leaves no panic path in the caller.
+        Ok((arrival, data.get_mut(..len).unwrap_or_default()))
+    }
+
+    /// recvmsg(2), retried when a signal interrupts it. `iov` points to `count` entries that are exclusively
+    /// borrowed by the three callers above until this returns.
+    #[inline(always)]
+    fn recv_raw(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        iov: *mut libc::iovec,
+        count: usize,
+        ask: Recv,
+    ) -> io::Result<Arrival> {
+        let start = if ask.append {
+            align_up(self.head.len).min(self.bytes.len())
+        } else {
+            self.rearm();
+            0
+        };
+        let room = self.bytes.get_mut(start..).unwrap_or_default();
+        // A call that succeeds without touching the buffer must not make old bytes look new.
+        if let Some(first) = room.get_mut(..size_of::<super::CmsgLen>()) {
+            first.fill(0);
+        }
+        let mut header = zeroed_msghdr();
+        if ask.peer {
+            header.msg_name = self.head.name.as_mut_ptr();
+            header.msg_namelen = NameBuf::CAPACITY as libc::socklen_t;
+        }
+        header.msg_iov = iov;
+        header.msg_iovlen = count as _;
+        if !room.is_empty() {
+            header.msg_control = room.as_mut_ptr().cast();
+            header.msg_controllen = room.len() as _;
+        }
+        let flags = if ask.inheritable { ask.flags } else { ask.flags | MSG_CMSG_CLOEXEC };
+        let capacity = room.len();
+        let returned = loop {
+            // SAFETY: 1. the descriptor is borrowed, hence open; 2. name, control and the buffers behind `iov` are
+            // borrowed exclusively until the call returns, with the lengths given; 3. what the kernel writes
+            // there is plain bytes.
+            let returned = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut header, flags) };
+            if returned >= 0 {
+                break returned as usize;
+            }
+            let error = last_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+        };
+        let got = (header.msg_controllen as usize).min(capacity);
+        if got > 0 {
+            self.head.len = start + got;
+        }
+        // SAFETY: the field's invariant: the name was made by `zeroed`.
+        unsafe { self.head.name.set_len(header.msg_namelen as usize) };
+        // INVARIANT: recvmsg(2) has installed what stands in the new bytes, for us alone. A message from an
+        // internet peer carries no descriptor (net/core/scm.c serves AF_UNIX and AF_NETLINK), so none is claimed.
+        self.head.owns |= got > 0 && !self.peer_is_inet();
+        #[cfg(apple)]
+        if self.head.owns && !ask.inheritable {
+            self.set_cloexec(start);
+        }
+        Ok(Arrival { returned, flags: header.msg_flags })
+    }
+
+    #[inline(always)]
+    fn peer_is_inet(&self) -> bool {
+        matches!(self.head.name.as_bytes().get(..2), Some(bytes) if {
+            let family = crate::addr::family_of(bytes);
+            family == libc::AF_INET || family == libc::AF_INET6
+        })
+    }
+
+    #[cfg(apple)]
+    fn set_cloexec(&mut self, start: usize) {
+        let mut cursor = FdCursor { at: 0, end: 0, next: start };
+        while let Some((at, _)) = self.next_fd(&mut cursor, true) {
+            let fd = self.int_at(at);
+            // SAFETY: fcntl with F_SETFD takes an int; the descriptor is ours by the invariant of `owns`.
+            let _ = unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+
+    /// Forgets the last message: closes what nobody took, and holds nothing.
+    #[inline(always)]
+    pub(crate) fn rearm(&mut self) {
+        if self.head.owns {
+            self.close_all();
+        }
+        self.head.len = 0;
+        self.clear_name();
+    }
+
+    #[inline(always)]
+    fn clear_name(&mut self) {
+        // SAFETY: no byte is claimed.
+        unsafe { self.head.name.set_len(0) };
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn close_all(&mut self) {
+        let mut cursor = FdCursor::default();
+        while let Some(fd) = self.take_any(&mut cursor, true) {
+            drop(fd);
+        }
+        // INVARIANT: every number has been taken.
+        self.head.owns = false;
+    }
+
+    /// Takes the next descriptor of `SCM_RIGHTS`.
+    pub(crate) fn take_fd(&mut self, cursor: &mut FdCursor) -> Option<OwnedFd> {
+        self.take_any(cursor, false)
+    }
+
+    fn take_any(&mut self, cursor: &mut FdCursor, pidfds: bool) -> Option<OwnedFd> {
+        let (at, fd) = self.next_fd(cursor, pidfds)?;
+        // Given away exactly once: the number goes before the owner is made.
+        self.bytes[at..at + 4].copy_from_slice(&(-1i32).to_ne_bytes());
+        // SAFETY: 1. `owns` is true (`next_fd`), so its invariant holds: the kernel installed this descriptor for
+        // us and nobody else owns it; 2. it is not negative; 3. its slot holds -1 now, so it is not given twice.
+        Some(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
+    /// The descriptors of `SCM_RIGHTS` that have not been taken, borrowed.
+    pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let mut cursor = FdCursor::default();
+        std::iter::from_fn(move || {
+            let (_, fd) = self.next_fd(&mut cursor, false)?;
+            // SAFETY: the invariant of `owns`: the descriptor is open and ours; taking it needs `&mut self`, so it
+            // stays open while it is borrowed.
+            Some(unsafe { BorrowedFd::borrow_raw(fd) })
+        })
+    }
+
+    /// The place and the number of the next descriptor that is still owned.
+    fn next_fd(&self, cursor: &mut FdCursor, pidfds: bool) -> Option<(usize, RawFd)> {
+        if !self.head.owns {
+            return None;
+        }
+        loop {
+            while cursor.at + 4 <= cursor.end {
+                let at = cursor.at;
+                cursor.at += 4;
+                let fd = self.int_at(at);
+                if fd >= 0 {
+                    return Some((at, fd));
+                }
+            }
+            let rest = self.received().get(cursor.next..)?;
+            let mut walk = Cmsgs::new(rest);
+            let cmsg = walk.next()?;
+            let payload_at = cursor.next + HEADER;
+            cursor.next += rest.len() - walk.rest().len();
+            if carries_fds(cmsg.id(), pidfds) {
+                (cursor.at, cursor.end) = (payload_at, payload_at + cmsg.payload().len());
+            }
+        }
+    }
+
+    fn int_at(&self, at: usize) -> i32 {
+        let mut bytes = [0; 4];
+        bytes.copy_from_slice(&self.bytes[at..at + 4]);
+        i32::from_ne_bytes(bytes)
+    }
+}
+
+fn carries_fds(id: CmsgId, pidfds: bool) -> bool {
+    if id == CmsgId::new(libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+        return true;
+    }
+    #[cfg(linux_like)]
+    if pidfds && id == CmsgId::new(libc::SOL_SOCKET, SCM_PIDFD) {
+        return true;
+    }
+    let _ = pidfds;
+    false
+}
+
+/// Marks bytes that a receive has written as part of a `BufMut`.
+#[cfg(feature = "bytes")]
+pub(crate) fn recv_buf_mut(
+    inbox: &mut InboxMut<'_>,
+    socket: BorrowedFd<'_>,
+    buf: &mut impl bytes::BufMut,
+    ask: Recv,
+) -> io::Result<(Arrival, usize)> {
+    // SAFETY: `chunk_mut` gives an exclusive borrow, and nothing but the kernel's or zero bytes is written to it,
+    // so initialised memory is never made uninitialised.
+    let chunk = unsafe { buf.chunk_mut().as_uninit_slice_mut() };
+    let (arrival, written) = inbox.recv_uninit(socket, chunk, ask)?;
+    let len = written.len();
+    // SAFETY: `recv_uninit` has initialised the first `len` bytes of the chunk.
+    unsafe { buf.advance_mut(len) };
+    Ok((arrival, len))
+}
+
+const _: () = assert!(size_of::<RawFd>() == 4);

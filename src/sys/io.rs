@@ -1,0 +1,111 @@
+//! The calls that send, and socket options.
+
+use std::{
+    io::{self, IoSlice},
+    mem::MaybeUninit,
+    os::fd::{AsRawFd, BorrowedFd},
+    ptr,
+};
+
+use nix::libc::{self, c_int};
+
+use super::NameBuf;
+
+/// A `msghdr` of which every byte is zero, the pads that musl adds included.
+#[inline(always)]
+pub(super) fn zeroed_msghdr() -> libc::msghdr {
+    // SAFETY: msghdr is integers and raw pointers; all zero is a value of each.
+    unsafe { MaybeUninit::zeroed().assume_init() }
+}
+
+/// Builds the header in the C layout and hands it to `f`; it is valid during that call alone.
+#[inline(always)]
+pub(crate) fn with_msghdr<R>(
+    name: Option<&NameBuf>,
+    slices: &[IoSlice<'_>],
+    control: &[u8],
+    f: impl FnOnce(&libc::msghdr) -> R,
+) -> R {
+    let mut header = zeroed_msghdr();
+    if let Some(name) = name {
+        header.msg_name = name.as_ptr().cast_mut();
+        header.msg_namelen = name.len() as libc::socklen_t;
+    }
+    header.msg_iov = slices.as_ptr().cast::<libc::iovec>().cast_mut();
+    header.msg_iovlen = slices.len() as _;
+    if !control.is_empty() {
+        header.msg_control = control.as_ptr().cast::<libc::c_void>().cast_mut();
+        header.msg_controllen = control.len() as _;
+    }
+    f(&header)
+}
+
+/// sendmsg(2), retried when a signal interrupts it.
+#[inline(always)]
+pub(crate) fn sendmsg(
+    socket: BorrowedFd<'_>,
+    name: Option<&NameBuf>,
+    slices: &[IoSlice<'_>],
+    control: &[u8],
+    flags: c_int,
+) -> io::Result<usize> {
+    with_msghdr(name, slices, control, |header| {
+        loop {
+            // SAFETY: 1. the descriptor is borrowed, hence open; 2. the header's pointers and lengths come from
+            // references that outlive the call; 3. sendmsg only reads through them (POSIX sendmsg), and IoSlice
+            // is guaranteed to be ABI compatible with iovec on Unix.
+            let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), header, flags) };
+            if sent >= 0 {
+                return Ok(sent as usize);
+            }
+            let error = last_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+        }
+    })
+}
+
+#[cold]
+#[inline(never)]
+pub(super) fn last_error() -> io::Error {
+    io::Error::last_os_error()
+}
+
+/// setsockopt(2) with an `int`.
+pub(crate) fn set_int_option(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
+    let (at, len) = (ptr::from_ref(&value).cast(), size_of::<c_int>() as libc::socklen_t);
+    // SAFETY: 1. the descriptor is borrowed, hence open; 2. `at` points to `len` initialised bytes that live until
+    // the call returns, and setsockopt only reads them.
+    let status = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, at, len) };
+    if status == 0 { Ok(()) } else { Err(last_error()) }
+}
+
+fn int_option(socket: BorrowedFd<'_>, level: c_int, name: c_int) -> io::Result<c_int> {
+    let mut value: c_int = 0;
+    let mut len = size_of::<c_int>() as libc::socklen_t;
+    // SAFETY: 1. the descriptor is borrowed, hence open; 2. `value` has the `len` bytes that are offered, and both
+    // live until the call returns.
+    let status =
+        unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, ptr::from_mut(&mut value).cast(), &mut len) };
+    if status == 0 { Ok(value) } else { Err(last_error()) }
+}
+
+/// Whether the socket is of type `SOCK_STREAM`.
+pub(crate) fn is_stream(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(int_option(socket, libc::SOL_SOCKET, libc::SO_TYPE)? == libc::SOCK_STREAM)
+}
+
+/// The address family of the socket (`SO_DOMAIN`; elsewhere the family of its own name).
+pub(crate) fn domain(socket: BorrowedFd<'_>) -> io::Result<c_int> {
+    #[cfg(any(linux_like, target_os = "freebsd"))]
+    {
+        int_option(socket, libc::SOL_SOCKET, libc::SO_DOMAIN)
+    }
+    #[cfg(not(any(linux_like, target_os = "freebsd")))]
+    {
+        use nix::sys::socket::{SockaddrLike, SockaddrStorage, getsockname};
+        let name: SockaddrStorage = getsockname(socket.as_raw_fd())?;
+        Ok(name.family().map_or(libc::AF_UNSPEC, |family| family as c_int))
+    }
+}

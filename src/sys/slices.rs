@@ -1,0 +1,217 @@
+//! Lists of buffers to gather from and to scatter into, inline up to [`INLINE_SLICES`], borrowed beyond.
+
+use std::{
+    io::{IoSlice, IoSliceMut},
+    marker::PhantomData,
+    mem::MaybeUninit,
+};
+
+use nix::libc;
+
+/// How many buffers a header holds itself.
+pub(crate) const INLINE_SLICES: usize = 64;
+
+/// Buffers to gather from (`msg_iov` of a send).
+pub(crate) struct IoSlices<'a> {
+    // INVARIANT: the first `count` entries of `inline` are initialised, and `count <= INLINE_SLICES`.
+    count: usize,
+    borrowed: Option<&'a [IoSlice<'a>]>,
+    inline: [MaybeUninit<IoSlice<'a>>; INLINE_SLICES],
+}
+
+impl<'a> IoSlices<'a> {
+    #[inline(always)]
+    pub(crate) const fn new() -> Self {
+        // INVARIANT: nothing is claimed.
+        Self { count: 0, borrowed: None, inline: [const { MaybeUninit::uninit() }; INLINE_SLICES] }
+    }
+
+    #[inline(always)]
+    pub(crate) fn as_slice(&self) -> &[IoSlice<'a>] {
+        match self.borrowed {
+            Some(slices) => slices,
+            // SAFETY: the field's invariant: `count` entries are initialised and inside the array.
+            None => unsafe { std::slice::from_raw_parts(self.inline.as_ptr().cast(), self.count) },
+        }
+    }
+
+    /// Adds one buffer; when there is no room, says how many there would be.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, bytes: &'a [u8]) -> Result<(), usize> {
+        if self.borrowed.is_some() {
+            return self.extend(&[IoSlice::new(bytes)]);
+        }
+        match self.inline.get_mut(self.count) {
+            Some(slot) => {
+                slot.write(IoSlice::new(bytes));
+                // INVARIANT: the entry at the old `count` has just been written.
+                self.count += 1;
+                Ok(())
+            }
+            None => Err(self.count + 1),
+        }
+    }
+
+    /// Adds buffers, by reference as long as they are the only ones.
+    #[inline]
+    pub(crate) fn set_or_extend(&mut self, slices: &'a [IoSlice<'a>]) -> Result<(), usize> {
+        if self.count == 0 && self.borrowed.is_none() {
+            self.borrowed = Some(slices);
+            return Ok(());
+        }
+        self.extend(slices)
+    }
+
+    fn extend(&mut self, slices: &[IoSlice<'a>]) -> Result<(), usize> {
+        let before = self.borrowed.unwrap_or(&[]);
+        let needed = self.count + before.len() + slices.len();
+        if needed > INLINE_SLICES {
+            return Err(needed);
+        }
+        self.borrowed = None;
+        for slice in before.iter().chain(slices) {
+            self.inline[self.count].write(*slice);
+            // INVARIANT: the entry at the old `count` has just been written.
+            self.count += 1;
+        }
+        Ok(())
+    }
+
+    /// Lets `fill` write into the free entries; it returns how many it used.
+    #[cfg(feature = "bytes")]
+    pub(crate) fn fill(&mut self, fill: impl FnOnce(&mut [IoSlice<'a>]) -> usize) -> Result<(), usize> {
+        self.extend(&[])?;
+        let free = &mut self.inline[self.count..];
+        for slot in &mut *free {
+            slot.write(IoSlice::new(&[]));
+        }
+        let room = free.len();
+        // SAFETY: the loop above has initialised every entry of `free`, and the borrow of `self` is kept.
+        let free = unsafe { std::slice::from_raw_parts_mut(free.as_mut_ptr().cast::<IoSlice<'a>>(), room) };
+        let used = fill(free).min(room);
+        // INVARIANT: the free entries are all initialised, `used` is no more than there are.
+        self.count += used;
+        Ok(())
+    }
+}
+
+/// Buffers to scatter into (`msg_iov` of a receive).
+pub(crate) struct IoSlicesMut<'a> {
+    // INVARIANT: the first `count` entries of `inline` are initialised, `count <= INLINE_SLICES`, and each entry
+    // describes memory borrowed exclusively for 'a.
+    count: usize,
+    borrowed: Option<&'a mut [IoSliceMut<'a>]>,
+    inline: [MaybeUninit<libc::iovec>; INLINE_SLICES],
+    // INVARIANT: the first `filled` bytes over all buffers in order are initialised; buffers are only added behind.
+    filled: usize,
+    memory: PhantomData<&'a mut [u8]>,
+}
+
+// SAFETY: the pointers in `inline` stand for `&'a mut [MaybeUninit<u8>]`, which is Send.
+unsafe impl Send for IoSlicesMut<'_> {}
+// SAFETY: a shared reference gives no access to the memory but the initialised part of it, as `&[u8]`.
+unsafe impl Sync for IoSlicesMut<'_> {}
+
+impl<'a> IoSlicesMut<'a> {
+    #[inline(always)]
+    pub(crate) const fn new() -> Self {
+        // INVARIANT: nothing is claimed.
+        Self {
+            count: 0,
+            borrowed: None,
+            inline: [const { MaybeUninit::uninit() }; INLINE_SLICES],
+            filled: 0,
+            memory: PhantomData,
+        }
+    }
+
+    /// Adds one initialised buffer; when there is no room, says how many there would be.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, bytes: &'a mut [u8]) -> Result<(), usize> {
+        self.push_raw(bytes.as_mut_ptr(), bytes.len())
+    }
+
+    /// Adds one buffer that may be uninitialised.
+    #[inline(always)]
+    pub(crate) fn push_uninit(&mut self, bytes: &'a mut [MaybeUninit<u8>]) -> Result<(), usize> {
+        self.push_raw(bytes.as_mut_ptr().cast(), bytes.len())
+    }
+
+    // The callers pass memory that they borrowed exclusively for 'a.
+    #[inline(always)]
+    fn push_raw(&mut self, base: *mut u8, len: usize) -> Result<(), usize> {
+        if let Some(borrowed) = &self.borrowed {
+            return Err(borrowed.len() + 1);
+        }
+        match self.inline.get_mut(self.count) {
+            Some(slot) => {
+                slot.write(libc::iovec { iov_base: base.cast(), iov_len: len });
+                // INVARIANT: the entry at the old `count` has just been written with an exclusive borrow.
+                self.count += 1;
+                Ok(())
+            }
+            None => Err(self.count + 1),
+        }
+    }
+
+    /// Uses a list of the caller's; it must be the only one.
+    pub(crate) fn set(&mut self, slices: &'a mut [IoSliceMut<'a>]) -> Result<(), usize> {
+        if self.count > 0 || self.borrowed.is_some() {
+            return Err(self.as_raw().len() + slices.len());
+        }
+        self.borrowed = Some(slices);
+        Ok(())
+    }
+
+    #[inline(always)]
+    pub(super) fn as_raw(&self) -> &[libc::iovec] {
+        match &self.borrowed {
+            // SAFETY: IoSliceMut is guaranteed to be ABI compatible with iovec on Unix (std::io::IoSliceMut).
+            Some(slices) => unsafe { std::slice::from_raw_parts(slices.as_ptr().cast(), slices.len()) },
+            // SAFETY: the field's invariant: `count` entries are initialised and inside the array.
+            None => unsafe { std::slice::from_raw_parts(self.inline.as_ptr().cast(), self.count) },
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn count(&self) -> usize {
+        self.as_raw().len()
+    }
+
+    /// Bytes in all buffers together.
+    #[inline(always)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.as_raw().iter().map(|entry| entry.iov_len).fold(0, usize::saturating_add)
+    }
+
+    /// Writes zeros everywhere, for flags under which the kernel counts bytes it does not write.
+    pub(super) fn zero(&mut self) {
+        for entry in self.as_raw() {
+            // SAFETY: the entry describes memory borrowed exclusively for 'a, of that length.
+            unsafe { std::ptr::write_bytes(entry.iov_base.cast::<u8>(), 0, entry.iov_len) };
+        }
+    }
+
+    /// Records how much the last receive wrote.
+    ///
+    /// # Safety
+    ///
+    /// * the first `filled` bytes, in order of the buffers, are initialised
+    #[inline(always)]
+    pub(super) unsafe fn set_filled(&mut self, filled: usize) {
+        // INVARIANT: the caller's promise.
+        self.filled = filled;
+    }
+
+    /// What the last receive wrote, over all buffers, piece by piece.
+    pub(crate) fn filled(&self) -> impl Iterator<Item = &[u8]> {
+        let mut left = self.filled;
+        self.as_raw().iter().map_while(move |entry| {
+            let take = left.min(entry.iov_len);
+            left -= take;
+            // SAFETY: the entry describes memory borrowed for 'a; these bytes are initialised by the invariant of
+            // `filled`, and `&self` keeps the kernel from writing meanwhile.
+            (take > 0).then(|| unsafe { std::slice::from_raw_parts(entry.iov_base.cast::<u8>(), take) })
+        })
+    }
+}
