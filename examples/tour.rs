@@ -49,7 +49,8 @@ fn main() -> io::Result<()> {
 
     println!("\n3. Descriptors: a pipe's read end and a file travel with four bytes of data.");
     let (a, b) = UnixStream::pair()?;
-    let (mut reader, mut writer) = io::pipe()?;
+    let (reader, writer) = nix::unistd::pipe()?;
+    let (mut reader, mut writer) = (File::from(reader), File::from(writer));
     let file = File::open("/dev/null")?;
     use std::os::fd::AsFd;
     let mut parcel = MsgHdr::new();
