@@ -36,6 +36,9 @@ pub use socket::Credentials;
 pub use timestamp::Timestamp;
 pub use unified::{Ecn, HopLimit, PktInfo, TrafficClass};
 
+#[cfg(test)]
+mod tests;
+
 use std::{io, os::fd::BorrowedFd};
 
 use crate::{
