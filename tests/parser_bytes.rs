@@ -108,7 +108,8 @@ fn printing_reads_like_strace() {
     assert_eq!(format!("{cut:?}"), "{IP_TTL malformed: expected 4 bytes of payload, found 3; 3 bytes: 01 02 03}");
 }
 
-/// The C macros, as a second encoder and a second walker.
+/// The C macros, as a second encoder and a second walker, over buffers that are large enough and well formed.
+#[allow(clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block, reason = "C as C programs write it")]
 mod c {
     use super::libc::{CMSG_DATA, CMSG_FIRSTHDR, CMSG_LEN, CMSG_NXTHDR, CMSG_SPACE, cmsghdr, msghdr};
 
@@ -119,7 +120,7 @@ mod c {
         header
     }
 
-    pub fn encode(messages: &[((i32, i32), Vec<u8>)]) -> Vec<u8> {
+    pub(super) fn encode(messages: &[((i32, i32), Vec<u8>)]) -> Vec<u8> {
         let mut words = [0u64; 512];
         let len = messages.iter().map(|(_, payload)| unsafe { CMSG_SPACE(payload.len() as u32) } as usize).sum();
         let msg = header(&mut words, len);
@@ -136,7 +137,7 @@ mod c {
         words.iter().flat_map(|word| word.to_ne_bytes()).take(len).collect()
     }
 
-    pub fn parse(bytes: &[u8]) -> Vec<((i32, i32), Vec<u8>)> {
+    pub(super) fn parse(bytes: &[u8]) -> Vec<((i32, i32), Vec<u8>)> {
         let mut words = [0u64; 512];
         for (word, chunk) in words.iter_mut().zip(bytes.chunks(8)) {
             let mut whole = [0; 8];
