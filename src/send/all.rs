@@ -54,6 +54,9 @@ impl MsgHdr<'_> {
             if !sys::is_stream(socket)? {
                 return Err(EncodeError::Slices { needed: slices.len(), available: sys::MAX_SLICES }.into());
             }
+            if total == 0 && self.descriptors() > 0 {
+                return Err(EncodeError::DescriptorsWithoutData { descriptors: self.descriptors() }.into());
+            }
         } else if self.sent == 0 {
             self.check(socket)?;
         }
