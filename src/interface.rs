@@ -14,7 +14,9 @@
 
 use std::io;
 
-use nix::net::if_::{if_indextoname, if_nameindex, if_nametoindex};
+#[cfg(not(target_os = "android"))]
+use nix::net::if_::if_nameindex;
+use nix::net::if_::{if_indextoname, if_nametoindex};
 
 /// A network interface.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -45,12 +47,13 @@ pub fn name(index: u32) -> io::Result<String> {
     Ok(if_indextoname(index)?.to_string_lossy().into_owned())
 }
 
-/// All interfaces.
+/// All interfaces. Not on Android before 7, so not on Android at all.
 ///
 /// # Errors
 ///
 /// That of if_nameindex(3).
 #[doc(alias = "if_nameindex")]
+#[cfg(not(target_os = "android"))]
 pub fn list() -> io::Result<Vec<Interface>> {
     let found = if_nameindex()?;
     Ok(found
