@@ -11,31 +11,15 @@ use std::{
 
 use nix::libc::{self, AF_INET, AF_INET6, AF_UNIX};
 
-use crate::{error::AddrError, sys::NameBuf};
+use crate::{
+    error::AddrError,
+    sys::{FAMILY_AT, FAMILY_LEN},
+};
 
-const FAMILY_AT: usize = offset_of!(libc::sockaddr, sa_family);
-const FAMILY_LEN: usize = size_of::<libc::sa_family_t>();
 const PATH_AT: usize = offset_of!(libc::sockaddr_un, sun_path);
 const PATH_MAX: usize = size_of::<libc::sockaddr_un>() - PATH_AT;
 
-/// A socket address of any family (`msg_name`, `struct sockaddr_storage`): to and from the standard library's types,
-/// and as bytes for families that it does not know.
-///
-/// ```
-/// use ancillary::SockAddr;
-/// use std::net::SocketAddr;
-///
-/// let inet: SocketAddr = "[fe80::1%3]:53".parse()?;
-/// assert_eq!(SockAddr::from(inet).as_inet(), Some(inet));
-/// assert_eq!(SockAddr::unix("/run/x")?.as_pathname(), Some("/run/x".as_ref()));
-/// # #[cfg(target_os = "linux")]
-/// assert_eq!(format!("{:?}", SockAddr::unix_abstract(b"bus")?), "@bus");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[doc(alias = "sockaddr_storage")]
-#[doc(alias = "msg_name")]
-#[derive(Clone, Copy)]
-pub struct SockAddr(NameBuf);
+pub use crate::sys::SockAddr;
 
 impl SockAddr {
     /// An AF_UNIX address in the file system.
@@ -76,15 +60,15 @@ impl SockAddr {
         if bytes.len() < min {
             return Err(AddrError::TooShort { found: bytes.len(), min });
         }
-        let mut name = NameBuf::new();
-        if !name.set(bytes) {
-            return Err(AddrError::TooLong { found: bytes.len(), max: NameBuf::CAPACITY });
+        let mut addr = Self::empty();
+        if !addr.set(bytes) {
+            return Err(AddrError::TooLong { found: bytes.len(), max: Self::CAPACITY });
         }
-        Ok(Self(name))
+        Ok(addr)
     }
 
     fn from_parts(family: i32, max: usize, parts: &[&[u8]]) -> Result<Self, AddrError> {
-        let mut bytes = [0; NameBuf::CAPACITY];
+        let mut bytes = [0; Self::CAPACITY];
         let mut at = PATH_AT;
         for part in parts {
             if at - PATH_AT + part.len() > max {
@@ -95,27 +79,6 @@ impl SockAddr {
         }
         put_family(&mut bytes, family, at);
         Self::from_bytes(&bytes[..at])
-    }
-
-    #[inline(always)]
-    pub(crate) fn from_name(name: &NameBuf) -> Self {
-        Self(*name)
-    }
-
-    #[inline(always)]
-    pub(crate) fn name(&self) -> &NameBuf {
-        &self.0
-    }
-
-    /// The address family (`AF_INET`, `AF_INET6`, `AF_UNIX`, ...).
-    #[doc(alias = "sa_family")]
-    pub fn family(&self) -> i32 {
-        family_of(self.as_bytes())
-    }
-
-    /// The bytes of the C structure.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
     }
 
     /// The internet address, if it is one.
@@ -173,15 +136,6 @@ fn put_family(bytes: &mut [u8], family: i32, len: usize) {
     }
 }
 
-/// The family that the bytes of an address name; `AF_UNSPEC` if there are too few.
-#[inline(always)]
-pub(crate) fn family_of(bytes: &[u8]) -> i32 {
-    match bytes.get(FAMILY_AT..FAMILY_AT + FAMILY_LEN).and_then(|family| family.try_into().ok()) {
-        Some(family) => libc::sa_family_t::from_ne_bytes(family).into(),
-        None => libc::AF_UNSPEC,
-    }
-}
-
 /// The C name of the families that programs meet.
 pub(crate) fn family_name(family: i32) -> Option<&'static str> {
     Some(match family {
@@ -200,38 +154,38 @@ pub(crate) fn family_name(family: i32) -> Option<&'static str> {
 }
 
 #[inline(always)]
-fn set_v4(name: &mut NameBuf, addr: &SocketAddrV4) {
+fn set_v4(to: &mut SockAddr, addr: &SocketAddrV4) {
     let mut bytes = [0; size_of::<libc::sockaddr_in>()];
     put_family(&mut bytes, AF_INET, size_of::<libc::sockaddr_in>());
     bytes[2..4].copy_from_slice(&addr.port().to_be_bytes());
     bytes[4..8].copy_from_slice(&addr.ip().octets());
-    name.set(&bytes);
+    to.set(&bytes);
 }
 
 #[inline(always)]
-fn set_v6(name: &mut NameBuf, addr: &SocketAddrV6) {
+fn set_v6(to: &mut SockAddr, addr: &SocketAddrV6) {
     let mut bytes = [0; size_of::<libc::sockaddr_in6>()];
     put_family(&mut bytes, AF_INET6, 28);
     bytes[2..4].copy_from_slice(&addr.port().to_be_bytes());
     bytes[4..8].copy_from_slice(&addr.flowinfo().to_ne_bytes());
     bytes[8..24].copy_from_slice(&addr.ip().octets());
     bytes[24..28].copy_from_slice(&addr.scope_id().to_ne_bytes());
-    name.set(&bytes);
+    to.set(&bytes);
 }
 
 impl From<SocketAddrV4> for SockAddr {
     fn from(addr: SocketAddrV4) -> Self {
-        let mut name = NameBuf::new();
-        set_v4(&mut name, &addr);
-        Self(name)
+        let mut to = Self::empty();
+        set_v4(&mut to, &addr);
+        to
     }
 }
 
 impl From<SocketAddrV6> for SockAddr {
     fn from(addr: SocketAddrV6) -> Self {
-        let mut name = NameBuf::new();
-        set_v6(&mut name, &addr);
-        Self(name)
+        let mut to = Self::empty();
+        set_v6(&mut to, &addr);
+        to
     }
 }
 
@@ -247,7 +201,7 @@ impl From<SocketAddr> for SockAddr {
 impl From<&unix::SocketAddr> for SockAddr {
     fn from(addr: &unix::SocketAddr) -> Self {
         // Each of these was a valid address, so it fits; an unnamed one is the family alone.
-        let unnamed = || Self::from_parts(AF_UNIX, PATH_MAX, &[]).unwrap_or(Self(NameBuf::new()));
+        let unnamed = || Self::from_parts(AF_UNIX, PATH_MAX, &[]).unwrap_or(Self::empty());
         #[cfg(target_os = "linux")]
         if let Some(name) = std::os::linux::net::SocketAddrExt::as_abstract_name(addr) {
             return Self::unix_abstract(name).unwrap_or_else(|_| unnamed());
@@ -302,19 +256,19 @@ impl fmt::Debug for SockAddr {
 #[allow(unreachable_pub, reason = "named by a sealed trait, which has to be public")]
 pub struct Name<'a> {
     external: Option<&'a SockAddr>,
-    own: NameBuf,
+    own: SockAddr,
 }
 
 impl<'a> Name<'a> {
     #[inline(always)]
     pub(crate) const fn new() -> Self {
-        Self { external: None, own: NameBuf::new() }
+        Self { external: None, own: SockAddr::empty() }
     }
 
     #[inline(always)]
-    pub(crate) fn get(&self) -> Option<&NameBuf> {
+    pub(crate) fn get(&self) -> Option<&SockAddr> {
         match self.external {
-            Some(addr) => Some(addr.name()),
+            Some(addr) => Some(addr),
             None if self.own.len() > 0 => Some(&self.own),
             None => None,
         }
@@ -324,9 +278,8 @@ impl<'a> Name<'a> {
     #[inline(always)]
     pub(crate) fn effective_family(&self) -> i32 {
         let Some(name) = self.get() else { return libc::AF_UNSPEC };
-        let bytes = name.as_bytes();
-        let family = family_of(bytes);
-        if family == AF_INET6 && bytes.get(8..20) == Some(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]) {
+        let family = name.family();
+        if family == AF_INET6 && name.as_bytes().get(8..20) == Some(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]) {
             return AF_INET;
         }
         family
@@ -374,7 +327,7 @@ impl<'a> sealed::Sealed<'a> for SocketAddr {
 impl<'a> sealed::Sealed<'a> for SockAddr {
     fn set(self, name: &mut Name<'a>) {
         name.external = None;
-        name.own = self.0;
+        name.own = self;
     }
 }
 

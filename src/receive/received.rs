@@ -54,7 +54,7 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
             list: PhantomData,
         };
         // Datagrams have a sender; only what has none can be the end of a stream, or discarded by TCP.
-        if (full_len == 0 || asked.contains(RecvFlags::TRUNC)) && message.inbox.name().len() == 0 {
+        if (full_len == 0 || asked.contains(RecvFlags::TRUNC)) && message.inbox.peer().is_none() {
             message.look_at_stream(socket, capacity, asked);
         }
         message
@@ -110,9 +110,8 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
     /// Where it came from (`msg_name`): `None` on connected streams and from unnamed sockets.
     #[doc(alias = "msg_name")]
     #[inline]
-    pub fn peer(&self) -> Option<SockAddr> {
-        let name = self.inbox.name();
-        if name.len() == 0 { None } else { Some(SockAddr::from_name(name)) }
+    pub fn peer(&self) -> Option<&SockAddr> {
+        self.inbox.peer()
     }
 
     /// The message itself, unless data or control data were cut.
@@ -189,19 +188,11 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
     /// [`FdCountError`] if there are more or fewer; none is taken then.
     pub fn take_fds_exact<const N: usize>(&mut self) -> Result<[OwnedFd; N], FdCountError> {
         let found = self.fds().count();
-        let wrong = FdCountError { expected: N, found };
         if found != N {
-            return Err(wrong);
+            return Err(FdCountError { expected: N, found });
         }
         let mut fds = self.take_fds();
-        let mut taken = [const { None }; N];
-        taken.fill_with(|| fds.next());
-        if taken.iter().any(Option::is_none) {
-            return Err(wrong);
-        }
-        let mut taken = taken.into_iter().flatten();
-        // One for each slot: counted above.
-        Ok(std::array::from_fn(|_| taken.next().unwrap_or_else(|| unreachable!("counted above"))))
+        Ok(std::array::from_fn(|_| fds.next().expect("counted above")))
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 use nix::libc;
 
 use crate::{
-    addr::{Name, SockAddr, ToSockAddr, family_of, set_name},
+    addr::{Name, SockAddr, ToSockAddr, set_name},
     cmsg::{Cmsgs, ControlOut},
     error::{EncodeError, FamilyError},
     flags::SendFlags,
@@ -284,8 +284,7 @@ impl<'a> MsgHdr<'a> {
             return Err(error);
         }
         let Some(name) = self.name.get() else { return Err(error) };
-        let Ok(addr) = SockAddr::from_bytes(name.as_bytes()) else { return Err(error) };
-        let (found, Ok(domain)) = (family_of(name.as_bytes()), sys::domain(socket)) else { return Err(error) };
+        let (found, Ok(domain)) = (name.family(), sys::domain(socket)) else { return Err(error) };
         let expected = match domain {
             libc::AF_INET => "AF_INET",
             libc::AF_INET6 => "AF_INET6 or AF_INET",
@@ -296,11 +295,11 @@ impl<'a> MsgHdr<'a> {
             return Err(error);
         }
         // An IPv4 socket can reach an IPv4-mapped address under its own name.
-        if let (libc::AF_INET, Some(std::net::SocketAddr::V6(mapped))) = (domain, addr.as_inet()) {
+        if let (libc::AF_INET, Some(std::net::SocketAddr::V6(mapped))) = (domain, name.as_inet()) {
             if let Some(ip) = mapped.ip().to_ipv4_mapped() {
                 let plain = SockAddr::from(std::net::SocketAddrV4::new(ip, mapped.port()));
                 let (slices, control) = (self.slices.as_slice(), self.control_bytes());
-                return sys::sendmsg(socket, Some(plain.name()), slices, control, self.flags.bits());
+                return sys::sendmsg(socket, Some(&plain), slices, control, self.flags.bits());
             }
         }
         Err(FamilyError { what: "destination address", expected, found }.into())
@@ -326,7 +325,7 @@ impl fmt::Debug for MsgHdr<'_> {
         let bytes: usize = slices.iter().map(|slice| slice.len()).sum();
         f.write_str("MsgHdr { ")?;
         if let Some(name) = self.name.get() {
-            write!(f, "to: {:?}, ", SockAddr::from_name(name))?;
+            write!(f, "to: {:?}, ", name)?;
         }
         write!(f, "data: {bytes} bytes in {} slices, control: ", slices.len())?;
         parser::fmt_list(Cmsgs::new(self.control_bytes()), f)?;

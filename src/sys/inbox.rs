@@ -12,7 +12,7 @@ use std::{
 use nix::libc::{self, c_int};
 
 use super::{
-    HEADER, IoSlicesMut, MSG_CMSG_CLOEXEC, NameBuf, align_up,
+    HEADER, IoSlicesMut, MSG_CMSG_CLOEXEC, SockAddr, align_up,
     io::{last_error, zeroed_msghdr},
 };
 use crate::cmsg::{CmsgId, Cmsgs};
@@ -92,8 +92,8 @@ impl Storage for HeapStorage {
 }
 
 struct Head {
-    // INVARIANT: made by `NameBuf::zeroed`, never replaced.
-    name: NameBuf,
+    // INVARIANT: made by `SockAddr::zeroed`, never replaced.
+    peer: SockAddr,
     /// How much of the storage the last receive filled.
     len: usize,
     // INVARIANT: while true, each non-negative integer in the descriptor-carrying messages of the first `len`
@@ -111,7 +111,7 @@ impl<S: Storage> Inbox<S> {
     #[inline(always)]
     pub(crate) const fn new(storage: S) -> Self {
         // INVARIANT: nothing is owned.
-        Self { head: Head { name: NameBuf::zeroed(), len: 0, owns: false }, storage }
+        Self { head: Head { peer: SockAddr::zeroed(), len: 0, owns: false }, storage }
     }
 
     #[inline(always)]
@@ -177,8 +177,8 @@ impl<'a> InboxMut<'a> {
     }
 
     #[inline(always)]
-    pub(crate) fn name(&self) -> &NameBuf {
-        &self.head.name
+    pub(crate) fn peer(&self) -> Option<&SockAddr> {
+        if self.head.peer.len() == 0 { None } else { Some(&self.head.peer) }
     }
 
     /// Receives into buffers that may be uninitialised.
@@ -259,8 +259,8 @@ impl<'a> InboxMut<'a> {
         }
         let mut header = zeroed_msghdr();
         if ask.peer {
-            header.msg_name = self.head.name.as_mut_ptr();
-            header.msg_namelen = NameBuf::CAPACITY as libc::socklen_t;
+            header.msg_name = self.head.peer.as_mut_ptr();
+            header.msg_namelen = SockAddr::CAPACITY as libc::socklen_t;
         }
         header.msg_iov = iov;
         header.msg_iovlen = count as _;
@@ -287,8 +287,8 @@ impl<'a> InboxMut<'a> {
         if got > 0 {
             self.head.len = start + got;
         }
-        // SAFETY: the field's invariant: the name was made by `zeroed`.
-        unsafe { self.head.name.set_len(header.msg_namelen as usize) };
+        // SAFETY: the field's invariant: the address was made by `zeroed`.
+        unsafe { self.head.peer.set_len(header.msg_namelen as usize) };
         // INVARIANT: recvmsg(2) has installed what stands in the new bytes, for us alone. A message from an
         // internet peer carries no descriptor (net/core/scm.c serves AF_UNIX and AF_NETLINK), so none is claimed.
         self.head.owns |= got > 0 && !self.peer_is_inet();
@@ -301,10 +301,7 @@ impl<'a> InboxMut<'a> {
 
     #[inline(always)]
     fn peer_is_inet(&self) -> bool {
-        matches!(self.head.name.as_bytes().get(..2), Some(bytes) if {
-            let family = crate::addr::family_of(bytes);
-            family == libc::AF_INET || family == libc::AF_INET6
-        })
+        matches!(self.head.peer.family(), libc::AF_INET | libc::AF_INET6)
     }
 
     #[cfg(apple)]
@@ -330,7 +327,7 @@ impl<'a> InboxMut<'a> {
     #[inline(always)]
     fn clear_name(&mut self) {
         // SAFETY: no byte is claimed.
-        unsafe { self.head.name.set_len(0) };
+        unsafe { self.head.peer.set_len(0) };
     }
 
     #[cold]

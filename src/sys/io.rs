@@ -9,7 +9,7 @@ use std::{
 
 use nix::libc::{self, c_int};
 
-use super::NameBuf;
+use super::SockAddr;
 
 /// A `msghdr` of which every byte is zero, the pads that musl adds included.
 #[inline(always)]
@@ -21,7 +21,7 @@ pub(super) fn zeroed_msghdr() -> libc::msghdr {
 /// Builds the header in the C layout and hands it to `f`; it is valid during that call alone.
 #[inline(always)]
 pub(crate) fn with_msghdr<R>(
-    name: Option<&NameBuf>,
+    name: Option<&SockAddr>,
     slices: &[IoSlice<'_>],
     control: &[u8],
     f: impl FnOnce(&libc::msghdr) -> R,
@@ -44,7 +44,7 @@ pub(crate) fn with_msghdr<R>(
 #[inline(always)]
 pub(crate) fn sendmsg(
     socket: BorrowedFd<'_>,
-    name: Option<&NameBuf>,
+    name: Option<&SockAddr>,
     slices: &[IoSlice<'_>],
     control: &[u8],
     flags: c_int,

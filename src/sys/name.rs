@@ -1,30 +1,49 @@
-//! Storage for a socket address of any family.
+//! A socket address of any family: its bytes. What they mean is said in `addr`.
 
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, offset_of};
 
 use nix::libc;
 
 const CAPACITY: usize = size_of::<libc::sockaddr_storage>();
 
-/// Bytes of a socket address, written up to a known length.
+/// Where the family stands; the BSDs have a length before it.
+pub(crate) const FAMILY_AT: usize = offset_of!(libc::sockaddr, sa_family);
+pub(crate) const FAMILY_LEN: usize = size_of::<libc::sa_family_t>();
+
+/// A socket address of any family (`msg_name`, `struct sockaddr_storage`): to and from the standard library's types,
+/// and as bytes for families that it does not know.
+///
+/// ```
+/// use ancillary::SockAddr;
+/// use std::net::SocketAddr;
+///
+/// let inet: SocketAddr = "[fe80::1%3]:53".parse()?;
+/// assert_eq!(SockAddr::from(inet).as_inet(), Some(inet));
+/// assert_eq!(SockAddr::unix("/run/x")?.as_pathname(), Some("/run/x".as_ref()));
+/// # #[cfg(target_os = "linux")]
+/// assert_eq!(format!("{:?}", SockAddr::unix_abstract(b"bus")?), "@bus");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[doc(alias = "sockaddr_storage")]
+#[doc(alias = "msg_name")]
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
-pub(crate) struct NameBuf {
+pub struct SockAddr {
     // INVARIANT: the first `len` bytes are initialised, and `len <= CAPACITY`.
     bytes: [MaybeUninit<u8>; CAPACITY],
     len: u32,
 }
 
-impl NameBuf {
+impl SockAddr {
     pub(crate) const CAPACITY: usize = CAPACITY;
 
     #[inline(always)]
-    pub(crate) const fn new() -> Self {
+    pub(crate) const fn empty() -> Self {
         // INVARIANT: nothing is claimed.
         Self { bytes: [MaybeUninit::uninit(); CAPACITY], len: 0 }
     }
 
-    /// A name whose whole storage is initialised, so that any length the kernel reports is.
+    /// An address whose whole storage is initialised, so that any length the kernel reports is.
     #[inline]
     pub(crate) const fn zeroed() -> Self {
         Self { bytes: [MaybeUninit::new(0); CAPACITY], len: 0 }
@@ -44,10 +63,22 @@ impl NameBuf {
         true
     }
 
+    /// The bytes of the C structure.
     #[inline]
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8] {
         // SAFETY: the field's invariant: `len` bytes are initialised and inside the storage.
         unsafe { std::slice::from_raw_parts(self.bytes.as_ptr().cast(), self.len as usize) }
+    }
+
+    /// The address family (`AF_INET`, `AF_INET6`, `AF_UNIX`, ...); `AF_UNSPEC` of no bytes at all.
+    #[doc(alias = "sa_family")]
+    #[inline(always)]
+    pub fn family(&self) -> i32 {
+        let bytes = self.as_bytes().get(FAMILY_AT..FAMILY_AT + FAMILY_LEN);
+        match bytes.and_then(|family| family.try_into().ok()) {
+            Some(family) => libc::sa_family_t::from_ne_bytes(family).into(),
+            None => libc::AF_UNSPEC,
+        }
     }
 
     #[inline(always)]
@@ -65,7 +96,7 @@ impl NameBuf {
         self.bytes.as_mut_ptr().cast()
     }
 
-    /// Claims what the kernel wrote into a [`zeroed`](Self::zeroed) name: `reported` may exceed the storage.
+    /// Claims what the kernel wrote into a [`zeroed`](Self::zeroed) address: `reported` may exceed the storage.
     ///
     /// # Safety
     ///
