@@ -1,0 +1,251 @@
+//! Every example runs, by itself and in time; `cmsgdump` says what python3, nc and dig sent.
+
+use std::{
+    env, fs,
+    io::{self, BufRead, BufReader, Read, Write},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{
+        OnceLock,
+        mpsc::{self, Receiver},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// `target/<profile>/deps/examples-<hash>` has the examples in `target/<profile>/examples`. `cargo test` builds them,
+/// `cargo test --test examples` does not: then they are built here, once.
+fn example(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let dir = BUILT.get_or_init(|| {
+        let exe = env::current_exe().expect("the test's own path");
+        let profile = exe.ancestors().nth(2).expect("the profile's directory").to_owned();
+        let dir = profile.join("examples");
+        if names().iter().any(|name| !dir.join(name).exists()) {
+            let mut cargo = Command::new(env!("CARGO"));
+            cargo.args(["build", "--quiet", "--examples", "--manifest-path"]);
+            cargo.arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
+            let name = profile.file_name().and_then(|name| name.to_str()).expect("a profile's name");
+            cargo.args(["--profile", if name == "debug" { "dev" } else { name }]);
+            // <target>/<profile>, or <target>/<triple>/<profile> when cross-compiled.
+            let mut target = profile.parent().expect("the target directory");
+            if let Some(triple) = target.file_name().and_then(|n| n.to_str()).filter(|n| n.matches('-').count() >= 2) {
+                cargo.args(["--target", triple]);
+                target = target.parent().expect("the target directory");
+            }
+            let status = cargo.arg("--target-dir").arg(target).status().expect("cargo runs");
+            assert!(status.success(), "the examples do not build: {status}");
+        }
+        dir
+    });
+    dir.join(name)
+}
+
+fn names() -> Vec<String> {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let files = fs::read_dir(dir).expect("the examples' directory").map(|entry| entry.expect("an entry").path());
+    let mut names: Vec<_> = files
+        .filter(|path| path.extension().is_some_and(|ext| ext == "rs"))
+        .map(|path| path.file_stem().expect("a stem").to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// A process that ends with the test, whatever happens.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    fn wait(&mut self, what: &str) -> std::process::ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.0.try_wait().expect("wait") {
+                return status;
+            }
+            assert!(start.elapsed() < TIMEOUT, "{what} did not end within {TIMEOUT:?}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+fn drain(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut all = Vec::new();
+        let _ = from.read_to_end(&mut all);
+        String::from_utf8_lossy(&all).into_owned()
+    })
+}
+
+/// Runs a command to its end: standard output, standard error, and whether it succeeded.
+fn run(command: &mut Command) -> (String, String, bool) {
+    let what = format!("{command:?}");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = Running(command.spawn().unwrap_or_else(|error| panic!("{what}: {error}")));
+    let out = drain(running.0.stdout.take().expect("piped"));
+    let err = drain(running.0.stderr.take().expect("piped"));
+    let status = running.wait(&what);
+    (out.join().expect("no panic"), err.join().expect("no panic"), status.success())
+}
+
+#[test]
+fn every_example_runs() {
+    // cmsgdump has the tests below.
+    let names: Vec<_> = names().into_iter().filter(|name| name != "cmsgdump").collect();
+    assert!(names.len() >= 8, "{names:?}");
+    for name in names {
+        let mut command = Command::new(example(&name));
+        if name == "udp_server" {
+            command.arg("--once");
+        }
+        let (out, err, success) = run(&mut command);
+        assert!(success, "{name} failed:\n{out}\n{err}");
+        assert!(!out.trim().is_empty(), "{name} printed nothing");
+    }
+}
+
+#[test]
+fn cmsgdump_explains_its_arguments() {
+    for arguments in [&["port"][..], &["--count"], &["--count", "many"], &["65536"]] {
+        let (out, err, success) = run(Command::new(example("cmsgdump")).args(arguments));
+        assert!(!success && out.is_empty() && err.starts_with("usage: "), "{arguments:?}: {out} {err}");
+    }
+}
+
+struct Dump {
+    process: Running,
+    lines: Receiver<String>,
+    port: String,
+}
+
+impl Dump {
+    fn start(count: usize) -> Self {
+        let mut command = Command::new(example("cmsgdump"));
+        command.args(["0", "--count", &count.to_string()]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut process = Running(command.spawn().expect("cmsgdump starts"));
+        let out = BufReader::new(process.0.stdout.take().expect("piped"));
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let mut dump = Self { process, lines, port: String::new() };
+        dump.port = dump.line();
+        assert!(dump.port.parse::<u16>().is_ok_and(|port| port > 0), "the first line is the port: {:?}", dump.port);
+        dump
+    }
+
+    fn line(&self) -> String {
+        self.lines.recv_timeout(TIMEOUT).unwrap_or_else(|error| panic!("no line from cmsgdump: {error}"))
+    }
+
+    fn end(mut self) {
+        assert!(self.process.wait("cmsgdump").success());
+        assert_eq!(self.lines.iter().next(), None, "more lines than datagrams");
+    }
+}
+
+fn absent(program: &str, argument: &str) -> bool {
+    let found = Command::new(program).arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    // Past the test harness's capture, for it is easily overlooked.
+    if found.is_err() {
+        let _ = writeln!(io::stderr(), "SKIPPED: {program} is not installed, cmsgdump is not tested with it");
+    }
+    found.is_err()
+}
+
+#[track_caller]
+fn assert_all(line: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(line.contains(part), "no {part:?} in {line}");
+    }
+}
+
+/// Sends one datagram after another with options set; prints the port of each socket.
+const PYTHON: &str = r#"
+import socket, sys
+port, data = int(sys.argv[1]), b'tab\there "quoted" \xff\x00'
+def send(family, to, options):
+    s = socket.socket(family, socket.SOCK_DGRAM)
+    for option in options: s.setsockopt(*option)
+    s.sendto(data, (to, port))
+    print(s.getsockname()[1])
+    s.close()
+V4, V6 = socket.IPPROTO_IP, socket.IPPROTO_IPV6
+send(socket.AF_INET, '127.0.0.1', [(V4, socket.IP_TTL, 77), (V4, socket.IP_TOS, 40)])
+send(socket.AF_INET6, '::1', [(V6, socket.IPV6_UNICAST_HOPS, 33), (V6, socket.IPV6_TCLASS, 40)])
+send(socket.AF_INET, '127.0.0.42', [(V4, socket.IP_TTL, 1), (V4, socket.IP_TOS, 0xb8)])
+send(socket.AF_INET6, '::1', [(V6, socket.IPV6_UNICAST_HOPS, 255), (V6, socket.IPV6_TCLASS, 0xff)])
+"#;
+
+#[test]
+fn cmsgdump_says_what_python_set() {
+    if absent("python3", "--version") {
+        return;
+    }
+    let dump = Dump::start(4);
+    let (out, err, success) = run(Command::new("python3").args(["-c", PYTHON, &dump.port]));
+    assert!(success, "{err}");
+    let ports: Vec<&str> = out.lines().collect();
+    assert_eq!(ports.len(), 4, "{out}");
+    for (port, (host, parts)) in ports.into_iter().zip([
+        ("[::ffff:127.0.0.1]", ["{IPV6_PKTINFO ::ffff:127.0.0.1 if ", "{IP_TTL 77}", "{IP_TOS 0x28}"]),
+        ("[::1]", ["{IPV6_PKTINFO ::1 if ", "{IPV6_HOPLIMIT 33}", "{IPV6_TCLASS 0x28}"]),
+        ("[::ffff:127.0.0.1]", ["{IPV6_PKTINFO ::ffff:127.0.0.42 if ", "{IP_TTL 1}", "{IP_TOS 0xb8}"]),
+        ("[::1]", ["{IPV6_PKTINFO ::1 if ", "{IPV6_HOPLIMIT 255}", "{IPV6_TCLASS 0xff}"]),
+    ]) {
+        let line = dump.line();
+        assert_all(&line, &parts);
+        assert_all(&line, &["Received { 20 bytes, ", &format!("from: {host}:{port}, "), "{SCM_TIMESTAMPNS "]);
+        assert!(line.ends_with("\"tab\\there \\\"quoted\\\" \\xff\\x00\""), "{line}");
+        assert!(!line.contains("TRUNC"), "{line}");
+        assert_eq!(line.matches('{').count(), 5, "each message once: {line}");
+    }
+    dump.end();
+}
+
+#[test]
+fn cmsgdump_hears_nc() {
+    if absent("nc", "-h") {
+        return;
+    }
+    let dump = Dump::start(2);
+    for (to, parts) in [
+        ("127.0.0.1", ["{IPV6_PKTINFO ::ffff:127.0.0.1 if ", "{IP_TTL ", "{IP_TOS 0x00}"]),
+        ("::1", ["{IPV6_PKTINFO ::1 if ", "{IPV6_HOPLIMIT ", "{IPV6_TCLASS 0x00}"]),
+    ] {
+        let mut nc = Command::new("nc");
+        nc.args(["-u", to, &dump.port]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut nc = Running(nc.spawn().expect("nc starts"));
+        nc.0.stdin.as_mut().expect("piped").write_all(b"hello from nc\n").expect("nc reads");
+        let line = dump.line();
+        assert_all(&line, &parts);
+        assert_all(&line, &["Received { 14 bytes, ", "\"hello from nc\\n\""]);
+    }
+    dump.end();
+}
+
+#[test]
+fn cmsgdump_hears_dig() {
+    if absent("dig", "-v") {
+        return;
+    }
+    let dump = Dump::start(2);
+    for (to, parts) in [("127.0.0.1", ["::ffff:127.0.0.1 if ", "{IP_TTL "]), ("::1", ["::1 if ", "{IPV6_HOPLIMIT "])] {
+        let mut dig = Command::new("dig");
+        dig.args([&format!("@{to}"), "-p", &dump.port, "+tries=1", "+time=1", "+noedns", "cmsg.example", "TXT"]);
+        dig.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // It waits in vain for an answer.
+        let _dig = Running(dig.spawn().expect("dig starts"));
+        let line = dump.line();
+        assert_all(&line, &parts);
+        // Header of 12 bytes, name of 14, type TXT (16), class IN.
+        assert_all(&line, &["Received { 30 bytes, ", "\\x04cmsg\\x07example\\x00\\x00\\x10\\x00\\x01\""]);
+    }
+    dump.end();
+}

@@ -1,0 +1,301 @@
+//! Nothing is allocated per message: a counting allocator under every way to send, receive and decode.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    fs::File,
+    io::{ErrorKind, IoSlice, IoSliceMut},
+    mem::MaybeUninit,
+    net::{IpAddr, SocketAddr, UdpSocket},
+    os::{
+        fd::AsFd,
+        unix::net::{UnixDatagram, UnixStream},
+    },
+};
+
+use ancillary::{
+    ControlBuf, ControlList, ControlVec, MsgHdr, MsgHdrMut, RecvExact, RecvFlags, SocketExt, cmsg,
+    message::{Ecn, HopLimit, PktInfo, RecvList, ScmRights, ScmRightsSpace, TrafficClass},
+    parser::{self, ControlMessage},
+};
+
+struct Counting;
+
+thread_local! {
+    // Without a destructor or lazy initialisation, so touching it never allocates.
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+fn note() {
+    COUNT.set(COUNT.get() + 1);
+}
+
+// SAFETY: every call goes to `System` unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note();
+        // SAFETY: the caller's promise is the one that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        note();
+        // SAFETY: as in `alloc`.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        note();
+        // SAFETY: as in `alloc`.
+        unsafe { System.realloc(at, layout, size) }
+    }
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as in `alloc`.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const TIMES: u64 = 1000;
+
+/// Allocations in [`TIMES`] calls, the first included.
+fn count(mut f: impl FnMut()) -> u64 {
+    let before = COUNT.get();
+    for _ in 0..TIMES {
+        f();
+    }
+    COUNT.get() - before
+}
+
+#[track_caller]
+fn none(what: &str, f: impl FnMut()) {
+    assert_eq!(count(f), 0, "allocations in {TIMES} times: {what}");
+}
+
+// One test, so that it is plain what runs; the counter is this thread's alone.
+#[test]
+fn nothing_is_allocated_per_message() {
+    assert_eq!(count(|| drop(std::hint::black_box(Vec::<u8>::with_capacity(9)))), TIMES, "the counter counts");
+    assert_eq!(count(|| drop(std::hint::black_box(vec![0u8; 9]))), TIMES, "the counter counts zeroed memory");
+    bytes_alone();
+    udp("127.0.0.1");
+    match UdpSocket::bind("[::1]:0") {
+        Ok(_) => udp("::1"),
+        Err(error) => eprintln!("SKIPPED, no IPv6 here: {error}"),
+    }
+    unix_datagram();
+    unix_stream();
+    descriptors();
+}
+
+fn bytes_alone() {
+    let mut bytes = [0; 256];
+    none("encode, parse", || {
+        let messages = (HopLimit(9), TrafficClass::new(46, Ecn::Ect0), PktInfo::source([127, 0, 0, 1]));
+        let len = cmsg::encode(&messages, &mut bytes).unwrap();
+        assert_eq!(parser::parse(&bytes[..len]).count(), 5);
+        let (hops, class) = <(HopLimit, TrafficClass)>::extract(parser::cmsgs(&bytes[..len]));
+        assert_eq!((hops, class), (Some(HopLimit(9)), Some(TrafficClass(0xba))));
+    });
+    none("parse garbage", || {
+        assert!(matches!(
+            parser::parse(&[7; 99]).next(),
+            Some(ControlMessage::Malformed(_) | ControlMessage::Unknown(_))
+        ));
+        assert!(matches!(parser::parse(&[0; 99]).next(), Some(ControlMessage::Malformed(_))));
+    });
+    none("an error of the builder", || {
+        let too_many = [IoSlice::new(b"x"); 65];
+        let mut message = MsgHdr::new();
+        message.data(b"x").slices(&too_many).control(HopLimit(0));
+        assert!(message.with_raw(|_| ()).is_err());
+    });
+}
+
+fn udp(ip: &str) {
+    type Meta = (PktInfo, HopLimit, TrafficClass);
+    let ip: IpAddr = ip.parse().unwrap();
+    let server = UdpSocket::bind((ip, 0)).unwrap();
+    server.enable::<Meta>().unwrap();
+    let client = UdpSocket::bind((ip, 0)).unwrap();
+    let to: SocketAddr = server.local_addr().unwrap();
+    let from = client.local_addr().unwrap();
+    let (mut data, mut control) = ([0; 64], ControlBuf::<Meta>::new());
+    let mut heap = ControlVec::<Meta>::with_capacity(256);
+    let list = ControlList::new((HopLimit(9), TrafficClass(0x20))).unwrap();
+
+    none("send with control, receive, extract", || {
+        let mut message = MsgHdr::new();
+        message.to(to).data(b"hel").data(b"lo").control(HopLimit(9)).control(PktInfo::source(ip));
+        assert_eq!(message.send(&client).unwrap(), 5);
+        let message = server.recv_msg(&mut data, &mut control).unwrap();
+        let (info, hops, class) = message.extract();
+        assert_eq!((message.data(), info.unwrap().addr()), (&b"hello"[..], ip));
+        // Not every system delivers all of them.
+        #[cfg(target_os = "linux")]
+        assert_eq!((hops, class), (Some(HopLimit(9)), Some(TrafficClass(0))));
+        let _ = (hops, class);
+        assert_eq!(message.peer().unwrap().as_inet(), Some(from));
+        assert!(message.require_complete().is_ok());
+        assert_eq!(message.get::<PktInfo>().map(|info| info.addr()), Some(ip));
+        assert!(message.try_get::<PktInfo>().unwrap().is_some());
+    });
+    none("reply from the address that was asked", || {
+        MsgHdr::new().to(to).data(b"ping").send(&client).unwrap();
+        let message = server.recv_msg(&mut data, &mut control).unwrap();
+        let source = message.extract().0.and_then(|info| info.reply());
+        MsgHdr::new().to(message.peer()).data(message.data()).control(source).send(&server).unwrap();
+        let mut reply = ControlBuf::<()>::new();
+        assert_eq!(client.recv_msg(&mut [0; 16], &mut reply).unwrap().data(), b"ping");
+    });
+    none("a control buffer made for each message; the enum", || {
+        MsgHdr::new().to(to).data(b"x").control(TrafficClass(0x20)).send(&client).unwrap();
+        let mut control = ControlBuf::<Meta>::new();
+        let message = server.recv_msg(&mut data, &mut control).unwrap();
+        let seen = message
+            .messages()
+            .filter(|message| !matches!(message, ControlMessage::Unknown(_) | ControlMessage::Malformed(_)));
+        assert!(seen.count() >= 1);
+    });
+    none("a list encoded before, a control buffer on the heap", || {
+        MsgHdr::new().to(to).data(b"x").control_from(&list).send(&client).unwrap();
+        MsgHdr::new().to(to).data(b"x").control_from(&list).control(PktInfo::source(ip)).send(&client).unwrap();
+        for _ in 0..2 {
+            let message = server.recv_msg(&mut data, &mut heap).unwrap();
+            assert!(message.extract().0.is_some());
+        }
+    });
+    none("scatter and gather, 64 slices", || {
+        let slices = [IoSlice::new(b"ab"); 64];
+        assert_eq!(MsgHdr::new().to(to).slices(&slices).send(&client).unwrap(), 128);
+        let (mut head, mut tail) = ([0; 100], [MaybeUninit::uninit(); 100]);
+        let mut header = MsgHdrMut::new();
+        let message = header.buf(&mut head).uninit(&mut tail).recv(&server, &mut control).unwrap();
+        assert_eq!(message.len(), 128);
+        assert_eq!(header.filled().map(<[u8]>::len).sum::<usize>(), 128);
+
+        let mut message = MsgHdr::new();
+        message.to(to);
+        for _ in 0..64 {
+            message.data(b"ab");
+        }
+        assert_eq!(message.send(&client).unwrap(), 128);
+        let (mut head, mut tail) = ([0; 100], [0; 100]);
+        let mut slices = [IoSliceMut::new(&mut head), IoSliceMut::new(&mut tail)];
+        assert_eq!(MsgHdrMut::new().slices(&mut slices).recv(&server, &mut control).unwrap().len(), 128);
+    });
+    none("truncation", || {
+        MsgHdr::new().to(to).data(b"longer").send(&client).unwrap();
+        let mut small = ControlBuf::<()>::new();
+        let mut cut = [0; 2];
+        let mut header = MsgHdrMut::new();
+        let message = header.buf(&mut cut).flags(RecvFlags::TRUNC).recv(&server, &mut small).unwrap();
+        assert_eq!((message.len(), message.require_complete().is_err()), (2, true));
+    });
+    none("uninitialised memory", || {
+        MsgHdr::new().to(to).data(b"x").send(&client).unwrap();
+        let mut data = [MaybeUninit::uninit(); 16];
+        assert_eq!(server.recv_msg_uninit(&mut data, &mut control).unwrap().data(), b"x");
+    });
+    server.set_nonblocking(true).unwrap();
+    none("WouldBlock", || {
+        let error = server.recv_msg(&mut data, &mut control).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    });
+}
+
+fn unix_datagram() {
+    let (a, b) = UnixDatagram::pair().unwrap();
+    let (mut data, mut control) = ([0; 64], ControlBuf::<()>::new());
+    none("unix datagram", || {
+        MsgHdr::new().data(b"hel").data(b"lo").send(&a).unwrap();
+        let message = b.recv_msg(&mut data, &mut control).unwrap();
+        assert_eq!((message.data(), message.messages().count()), (&b"hello"[..], 0));
+    });
+    #[cfg(target_os = "linux")]
+    {
+        use ancillary::message::Credentials;
+        b.enable::<Credentials>().unwrap();
+        let mut control = ControlBuf::<Credentials>::new();
+        none("credentials", || {
+            MsgHdr::new().data(b"x").control(Credentials::own()).send(&a).unwrap();
+            assert_eq!(b.recv_msg(&mut data, &mut control).unwrap().extract(), Some(Credentials::own()));
+        });
+    }
+    #[cfg(feature = "bytes")]
+    {
+        use bytes::{Buf, BytesMut};
+        let (a, b) = UnixDatagram::pair().unwrap();
+        let mut room = BytesMut::with_capacity(64);
+        none("bytes", || {
+            MsgHdr::new().buf(&Buf::chain(&b"hel"[..], &b"lo"[..])).send(&a).unwrap();
+            room.clear();
+            b.recv_buf(&mut room, &mut control).unwrap();
+            assert_eq!(&room[..], b"hello");
+        });
+    }
+}
+
+fn unix_stream() {
+    let (a, b) = UnixStream::pair().unwrap();
+    let mut control = ControlBuf::<ScmRightsSpace<1>>::new();
+    let file = File::open("/dev/null").unwrap();
+    none("send_all, recv_exact", || {
+        let mut frame = [0; 8];
+        MsgHdr::new().data(b"fra").control(ScmRights::new([&file])).data(b"me of").send_all(&a).unwrap();
+        let message = b.recv_exact(&mut frame, &mut control).unwrap();
+        assert_eq!((message.extract().unwrap().count, message.fds().count()), (1, 1));
+        assert_eq!(&frame, b"frame of");
+    });
+    let (a, b) = UnixStream::pair().unwrap();
+    b.set_nonblocking(true).unwrap();
+    none("RecvExact in two steps", || {
+        let mut frame = [0; 6];
+        let mut exact = RecvExact::new(&mut frame);
+        MsgHdr::new().data(b"fra").send(&a).unwrap();
+        assert_eq!(exact.recv(&b, &mut control).unwrap_err().kind(), ErrorKind::WouldBlock);
+        MsgHdr::new().data(b"me!").send(&a).unwrap();
+        exact.recv(&b, &mut control).unwrap();
+        assert_eq!(&frame, b"frame!");
+    });
+}
+
+fn descriptors() {
+    let (a, b) = UnixStream::pair().unwrap();
+    let file = File::open("/dev/null").unwrap();
+    let mut data = [0; 8];
+    let mut control = ControlBuf::<ScmRightsSpace<16>>::new();
+    none("send_fds, recv_fds", || {
+        a.send_fds(b"x", [&file, &file]).unwrap();
+        let message = b.recv_fds::<2>(&mut data).unwrap();
+        assert_eq!((message.len(), message.fds().count()), (1, 2));
+        assert_eq!(message.into_iter().count(), 2);
+    });
+    none("take_fds", || {
+        let mut message = MsgHdr::new();
+        message.data(b"x").control(ScmRights::new([file.as_fd(), a.as_fd()])).control(ScmRights::new([&b]));
+        message.send(&a).unwrap();
+        let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+        assert_eq!(message.fds().count(), 3);
+        assert_eq!(message.take_fds().count(), 3);
+    });
+    none("take_fds_exact", || {
+        a.send_fds(b"x", [&file; 3]).unwrap();
+        let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+        assert!(message.take_fds_exact::<2>().is_err());
+        let [_one, _two, _three] = message.take_fds_exact::<3>().unwrap();
+    });
+    none("descriptors that nobody takes", || {
+        a.send_fds(b"x", [&file; 16]).unwrap();
+        assert_eq!(b.recv_msg(&mut data, &mut control).unwrap().extract().unwrap().count, 16);
+    });
+    let list = ControlList::new(ScmRights::new([&file; 8])).unwrap();
+    none("a list of descriptors", || {
+        MsgHdr::new().data(b"x").control_from(&list).send(&a).unwrap();
+        MsgHdr::new().data(b"x").control_from(&list).control(ScmRights::new([&file])).send(&a).unwrap();
+        let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+        assert_eq!(message.take_fds().count(), 8);
+        let message = b.recv_msg(&mut data, &mut control).unwrap();
+        assert_eq!(message.fds().count(), 9);
+    });
+}

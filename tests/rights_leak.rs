@@ -1,0 +1,874 @@
+//! No received descriptor is leaked, closed twice or inherited, whatever the caller does with it.
+//!
+//! Each test compares the process's open descriptors (numbers and targets) before and after.
+#![cfg(target_os = "linux")]
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{ErrorKind, Read, Seek, SeekFrom, Write},
+    os::{
+        fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+        unix::{
+            fs::{MetadataExt, OpenOptionsExt},
+            net::UnixStream,
+        },
+    },
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use ancillary::{
+    ControlBuf, ControlList, ControlVec, FdCountError, MsgFlags, MsgHdr, MsgHdrMut, RecvExact, RecvFlags, SocketExt,
+    cmsg,
+    message::{Credentials, RecvList, ScmRights, ScmRightsSpace},
+    set_option,
+};
+use nix::{
+    fcntl::{FcntlArg, FdFlag, fcntl},
+    libc,
+    sys::{
+        resource::{Resource, getrlimit, setrlimit},
+        socket::{AddressFamily, SockFlag, SockType, socketpair},
+    },
+    unistd::pipe,
+};
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+const KINDS: [SockType; 3] = [SockType::Stream, SockType::Datagram, SockType::SeqPacket];
+
+/// Numbers and targets of all open descriptors.
+fn open_fds() -> BTreeMap<i32, PathBuf> {
+    let own = PathBuf::from(format!("/proc/{}/fd", std::process::id()));
+    let entry = |entry: std::io::Result<fs::DirEntry>| {
+        let entry = entry.unwrap();
+        let number = entry.file_name().to_str().unwrap().parse().unwrap();
+        (number, fs::read_link(entry.path()).unwrap())
+    };
+    fs::read_dir("/proc/self/fd").unwrap().map(entry).filter(|(_, target)| *target != own).collect()
+}
+
+/// Runs `f` alone in this process; afterwards exactly the same descriptors must be open.
+fn no_leak(f: impl FnOnce()) {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = open_fds();
+    f();
+    assert_eq!(open_fds(), before);
+}
+
+/// How many descriptors are open now.
+fn open_count() -> usize {
+    open_fds().len()
+}
+
+/// A pair of any type; std's `UnixStream` does for all three, what matters here is the timeout.
+fn pair(kind: SockType) -> (UnixStream, UnixStream) {
+    let (a, b) = socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC).unwrap();
+    let (a, b) = (UnixStream::from(a), UnixStream::from(b));
+    for socket in [&a, &b] {
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        socket.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
+    }
+    (a, b)
+}
+
+fn stream() -> (UnixStream, UnixStream) {
+    pair(SockType::Stream)
+}
+
+/// Read ends of pipes that hold the texts "0", "1", ... and whose other end is closed.
+fn numbered(count: usize) -> Vec<OwnedFd> {
+    let one = |k: usize| {
+        let (reader, writer) = pipe().unwrap();
+        File::from(writer).write_all(k.to_string().as_bytes()).unwrap();
+        reader
+    };
+    (0..count).map(one).collect()
+}
+
+/// What is left in a pipe; proves that the descriptor is usable and which one it is.
+fn content(fd: OwnedFd) -> String {
+    let mut text = String::new();
+    File::from(fd).read_to_string(&mut text).unwrap();
+    text
+}
+
+fn contents(fds: impl Iterator<Item = OwnedFd>) -> Vec<String> {
+    fds.map(content).collect()
+}
+
+fn names(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|k| k.to_string()).collect()
+}
+
+fn is_cloexec(fd: impl AsFd) -> bool {
+    FdFlag::from_bits_retain(fcntl(fd.as_fd(), FcntlArg::F_GETFD).unwrap()).contains(FdFlag::FD_CLOEXEC)
+}
+
+fn temp_file(text: &str) -> File {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("ancillary-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let path = std::env::temp_dir().join(name);
+    let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file.rewind().unwrap();
+    file
+}
+
+fn inode(fd: impl AsFd) -> (u64, u64) {
+    let metadata = File::from(fd.as_fd().try_clone_to_owned().unwrap()).metadata().unwrap();
+    (metadata.dev(), metadata.ino())
+}
+
+/// FD01, FD02, FD03, FD10, FD11, FD12, FD21, FD42
+#[test]
+fn all_descriptors_arrive_in_order_usable_and_close_on_exec() {
+    no_leak(|| {
+        for kind in KINDS {
+            let (a, b) = pair(kind);
+            let fds = numbered(4);
+            a.send_fds(b"data", &fds).unwrap();
+            let (mut data, mut control) =
+                ([0; 8], ControlBuf::<ScmRightsSpace<4>, { <ScmRightsSpace<4> as RecvList>::SPACE }>::new());
+            let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+            assert_eq!((message.data(), message.require_complete().is_ok()), (&b"data"[..], true));
+            assert_eq!(message.extract(), Some(ScmRightsSpace { count: 4 }));
+            assert_eq!(message.cmsgs().count(), 1);
+            assert_eq!(message.fds().count(), 4);
+            assert!(message.fds().all(is_cloexec));
+            assert_eq!(contents(message.take_fds()), names(0..4), "{kind:?}");
+            assert_eq!((message.fds().count(), message.take_fds().count()), (0, 0));
+        }
+    });
+}
+
+/// FD04
+#[test]
+fn a_buffer_without_room_for_padding_takes_one_descriptor() {
+    no_leak(|| {
+        let (a, b) = stream();
+        a.send_fds(b"x", &numbered(1)).unwrap();
+        let (mut data, mut control) = ([0; 1], ControlVec::<()>::with_capacity(cmsg::len(4).unwrap()));
+        let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+        assert!(!message.flags().contains(MsgFlags::CTRUNC));
+        assert_eq!(contents(message.take_fds()), ["0"]);
+    });
+}
+
+#[test]
+fn what_is_not_taken_of_a_message_is_closed() {
+    no_leak(|| {
+        for taken in 0..=5 {
+            let (a, b) = stream();
+            a.send_fds(b"x", &numbered(5)).unwrap();
+            let before = open_count();
+            let mut control = ControlBuf::<ScmRightsSpace<5>>::new();
+            let kept: Vec<_>;
+            {
+                let mut data = [0; 1];
+                let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+                kept = message.take_fds().take(taken).collect();
+                assert_eq!(message.fds().count(), 5 - taken);
+            }
+            assert_eq!(open_count(), before + 5);
+            drop(control);
+            assert_eq!(open_count(), before + taken);
+            assert_eq!(contents(kept.into_iter()), names(0..taken));
+        }
+    });
+}
+
+#[test]
+fn taking_goes_on_where_it_stopped() {
+    no_leak(|| {
+        let (a, b) = stream();
+        a.send_fds(b"x", &numbered(5)).unwrap();
+        let (mut data, mut control) = ([0; 1], ControlBuf::<()>::new());
+        let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+        assert_eq!(content(message.take_fds().next().unwrap()), "0");
+        assert_eq!(contents(message.take_fds().take(2)), ["1", "2"]);
+        drop(message.take_fds().nth(1)); // skips "3", which is closed
+        assert!(message.take_fds().next().is_none());
+        assert_eq!(message.control().len(), cmsg::space(20).unwrap());
+    });
+}
+
+#[test]
+fn an_exact_count_gives_all_or_nothing() {
+    no_leak(|| {
+        let (a, b) = stream();
+        a.send_fds(b"x", &numbered(3)).unwrap();
+        let (mut data, mut control) = ([0; 1], ControlBuf::<()>::new());
+        let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+        let error = message.take_fds_exact::<2>().unwrap_err();
+        assert_eq!((error.expected, error.found), (2, 3));
+        let error: FdCountError = message.take_fds_exact::<4>().unwrap_err();
+        assert_eq!((error.expected, error.found), (4, 3));
+        assert_eq!(message.take_fds_exact::<0>().unwrap_err().found, 3);
+        assert_eq!(message.take_fds_exact::<3>().unwrap().map(content), ["0", "1", "2"]);
+        assert_eq!(message.take_fds_exact::<1>().unwrap_err().found, 0);
+        assert!(message.take_fds_exact::<0>().is_ok());
+    });
+}
+
+#[test]
+fn a_reused_buffer_closes_the_descriptors_of_the_last_message() {
+    no_leak(|| {
+        for kind in KINDS {
+            let (a, b) = pair(kind);
+            let fds = numbered(3);
+            let mut control = ControlBuf::<ScmRightsSpace<3>>::new();
+            let before = open_count();
+            for _ in 0..50 {
+                a.send_fds(b"x", &fds).unwrap();
+                let mut data = [0; 1];
+                assert_eq!(b.recv_msg(&mut data, &mut control).unwrap().fds().count(), 3);
+                assert_eq!(open_count(), before + 3);
+            }
+            MsgHdr::new().data(b"y").send(&a).unwrap();
+            assert_eq!(b.recv_msg(&mut [0; 1], &mut control).unwrap().fds().count(), 0);
+            assert_eq!(open_count(), before);
+        }
+    });
+}
+
+#[test]
+fn clearing_a_buffer_closes_and_forgets() {
+    no_leak(|| {
+        let (a, b) = stream();
+        a.send_fds(b"x", &numbered(2)).unwrap();
+        let before = open_count();
+        let mut control = ControlVec::<()>::with_capacity(64);
+        b.recv_msg(&mut [0; 1], &mut control).unwrap();
+        assert_eq!((open_count(), control.cmsgs().count()), (before + 2, 1));
+        control.clear();
+        assert_eq!((open_count(), control.cmsgs().count()), (before, 0));
+        control.clear();
+    });
+}
+
+#[test]
+fn a_buffer_may_be_moved_swapped_and_sent_to_a_thread_with_its_descriptors() {
+    no_leak(|| {
+        let (a, b) = stream();
+        let (mut one, mut two) = (ControlBuf::<()>::new(), ControlBuf::<()>::new());
+        a.send_fds(b"x", &numbered(1)).unwrap();
+        b.recv_msg(&mut [0; 1], &mut one).unwrap();
+        a.send_fds(b"x", &numbered(2)).unwrap();
+        b.recv_msg(&mut [0; 1], &mut two).unwrap();
+        std::mem::swap(&mut one, &mut two);
+        let boxed = Box::new(one);
+        std::thread::spawn(move || drop(boxed)).join().unwrap();
+        let replaced = std::mem::take(&mut two);
+        assert_eq!((replaced.cmsgs().count(), two.cmsgs().count()), (1, 0));
+    });
+}
+
+/// TR01, TR02, TR03, TR04, TR05, TR06, TR07, TR08, TR09, FD30
+#[test]
+fn a_buffer_of_any_size_takes_the_descriptors_that_fit_and_leaks_none() {
+    no_leak(|| {
+        let header = cmsg::len(0).unwrap();
+        for kind in KINDS {
+            let (a, b) = pair(kind);
+            for n in 1..=3 {
+                for size in 0..=cmsg::space(4 * n).unwrap() + 8 {
+                    let expected = if size >= header + 4 { n.min((size - header) / 4) } else { 0 };
+                    a.send_fds(b"hello", &numbered(n)).unwrap();
+                    let before = open_count();
+                    let (mut data, mut control) = ([0; 5], ControlVec::<()>::with_capacity(size));
+                    let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+                    let case = format!("{kind:?}, {n} descriptors, {size} bytes: {message:?}");
+                    assert_eq!(message.data(), b"hello", "{case}");
+                    assert_eq!(open_count(), before + expected, "{case}");
+                    assert_eq!(message.flags().contains(MsgFlags::CTRUNC), expected < n, "{case}");
+                    assert_eq!(message.require_complete().is_err(), expected < n, "{case}");
+                    let control_len = if expected > 0 { size.min(cmsg::space(4 * expected).unwrap()) } else { 0 };
+                    assert_eq!(message.control().len(), control_len, "{case}");
+                    assert!(message.fds().all(is_cloexec), "{case}");
+                    assert_eq!(contents(message.take_fds()), names(0..expected), "{case}");
+                    drop(control);
+                    assert_eq!(open_count(), before, "{case}");
+                }
+            }
+        }
+    });
+}
+
+/// The same with nobody taking what fits.
+#[test]
+fn truncated_descriptors_that_nobody_takes_are_closed() {
+    no_leak(|| {
+        for kind in KINDS {
+            let (a, b) = pair(kind);
+            let fds = numbered(3);
+            for size in 0..=cmsg::space(12).unwrap() + 8 {
+                a.send_fds(b"x", &fds).unwrap();
+                let before = open_count();
+                b.recv_msg(&mut [0; 1], &mut ControlVec::<()>::with_capacity(size)).unwrap();
+                assert_eq!(open_count(), before, "{kind:?} {size}");
+            }
+        }
+    });
+}
+
+/// TR29
+#[test]
+fn credentials_take_their_room_first_and_no_descriptor_leaks() {
+    no_leak(|| {
+        let (header, creds_len, creds_space) =
+            (cmsg::len(0).unwrap(), cmsg::len(12).unwrap(), cmsg::space(12).unwrap());
+        for kind in KINDS {
+            let (a, b) = pair(kind);
+            b.enable::<Credentials>().unwrap();
+            for n in 1..=3 {
+                for size in 0..=creds_space + cmsg::space(4 * n).unwrap() + 8 {
+                    let left = if size < header { size } else { size.saturating_sub(creds_space) };
+                    let expected = if left >= header + 4 { n.min((left - header) / 4) } else { 0 };
+                    a.send_fds(b"x", &numbered(n)).unwrap();
+                    let before = open_count();
+                    let (mut data, mut control) = ([0; 1], ControlVec::<Credentials>::with_capacity(size));
+                    let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+                    let case = format!("{kind:?}, {n} descriptors, {size} bytes: {message:?}");
+                    assert_eq!(open_count(), before + expected, "{case}");
+                    assert_eq!(message.extract().is_some(), size >= creds_len, "{case}");
+                    let complete = expected == n && size >= creds_len;
+                    assert_eq!(message.flags().contains(MsgFlags::CTRUNC), !complete, "{case}");
+                    assert_eq!(contents(message.take_fds()), names(0..expected), "{case}");
+                    drop(control);
+                    assert_eq!(open_count(), before, "{case}");
+                }
+            }
+        }
+    });
+}
+
+/// CR12, CR13
+#[test]
+fn process_descriptors_that_somebody_enabled_are_closed() {
+    const SO_PASSPIDFD: i32 = 76;
+    no_leak(|| {
+        for kind in KINDS {
+            let (a, b) = pair(kind);
+            if set_option(b.as_fd(), libc::SOL_SOCKET, SO_PASSPIDFD, 1).is_err() {
+                return; // before Linux 6.5
+            }
+            let fds = numbered(2);
+            for size in 0..=cmsg::space(8).unwrap() + cmsg::space(4).unwrap() + 8 {
+                a.send_fds(b"x", &fds).unwrap();
+                let before = open_count();
+                let (mut data, mut control) = ([0; 1], ControlVec::<()>::with_capacity(size));
+                let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+                assert!(message.take_fds().count() <= 2);
+                drop(control);
+                assert_eq!(open_count(), before, "{kind:?} {size}");
+            }
+        }
+    });
+}
+
+#[test]
+fn descriptors_that_nobody_asked_for_are_closed() {
+    no_leak(|| {
+        for kind in KINDS {
+            let (a, b) = pair(kind);
+            let fds = numbered(2);
+            a.send_fds(b"x", &fds).unwrap();
+            b.recv_msg(&mut [0; 1], &mut ControlBuf::<()>::new()).unwrap();
+            a.send_fds(b"x", &fds).unwrap();
+            assert_eq!(b.recv_msg(&mut [0; 1], &mut ControlBuf::<Credentials>::new()).unwrap().extract(), None);
+            a.send_fds(b"x", &fds).unwrap();
+            MsgHdrMut::new().buf(&mut [0; 1]).no_peer().recv(&b, &mut ControlBuf::<()>::new()).unwrap();
+            a.send_fds(b"x", &fds).unwrap();
+            let message = b.recv_msg(&mut [0; 1], &mut ControlBuf::<(), 0>::new()).unwrap().flags();
+            assert!(message.contains(MsgFlags::CTRUNC));
+        }
+    });
+}
+
+#[test]
+fn a_process_without_free_descriptors_gets_those_that_fit() {
+    struct Restore(u64, u64);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            setrlimit(Resource::RLIMIT_NOFILE, self.0, self.1).unwrap();
+        }
+    }
+    no_leak(|| {
+        for kind in KINDS {
+            for free in 0..=3 {
+                let (a, b) = pair(kind);
+                let fds = numbered(3);
+                a.send_fds(b"x", &fds).unwrap();
+                let used = open_fds();
+                let limit = (0..).filter(|fd| !used.contains_key(fd)).nth(free).unwrap();
+                let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+                let restore = Restore(soft, hard);
+                setrlimit(Resource::RLIMIT_NOFILE, limit as u64, hard).unwrap();
+                let (mut data, mut control) = ([0; 1], ControlBuf::<()>::new());
+                let result = b.recv_msg(&mut data, &mut control);
+                drop(restore);
+                let mut message = result.unwrap();
+                assert_eq!(message.data(), b"x");
+                assert_eq!(message.flags().contains(MsgFlags::CTRUNC), free < 3, "{message:?}");
+                assert_eq!(open_count(), used.len() + free);
+                drop(fds);
+                assert_eq!(contents(message.take_fds().skip(1)), names(1.min(free)..free));
+            }
+        }
+    });
+}
+
+/// FL03
+#[test]
+fn every_peek_brings_descriptors_of_its_own() {
+    no_leak(|| {
+        for kind in KINDS {
+            let (a, b) = pair(kind);
+            a.send_fds(b"peek", &numbered(2)).unwrap();
+            let before = open_count();
+            let (mut data, mut control) = ([0; 4], ControlBuf::<()>::new());
+            for _ in 0..2 {
+                let mut peek = MsgHdrMut::new();
+                let message = peek.buf(&mut data).flags(RecvFlags::PEEK).recv(&b, &mut control).unwrap();
+                assert_eq!((message.len(), message.fds().count()), (4, 2));
+                assert_eq!(open_count(), before + 2);
+            }
+            // One of a third peek is kept over the read.
+            let mut peek = MsgHdrMut::new();
+            let mut message = peek.buf(&mut data).flags(RecvFlags::PEEK).recv(&b, &mut control).unwrap();
+            let kept = message.take_fds().next().unwrap();
+            let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+            assert_eq!(open_count(), before + 3);
+            assert_eq!(contents(message.take_fds()), ["0", "1"]);
+            assert_eq!(content(kept), "");
+            assert_eq!(open_count(), before);
+        }
+    });
+}
+
+#[test]
+fn a_failed_receive_closes_what_the_last_one_brought() {
+    no_leak(|| {
+        for kind in KINDS {
+            let (a, b) = pair(kind);
+            a.send_fds(b"x", &numbered(2)).unwrap();
+            let before = open_count();
+            let (mut data, mut control) = ([0; 1], ControlBuf::<()>::new());
+            b.recv_msg(&mut data, &mut control).unwrap();
+            let mut again = MsgHdrMut::new();
+            let error = again.buf(&mut data).flags(RecvFlags::DONTWAIT).recv(&b, &mut control).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::WouldBlock);
+            assert_eq!((control.cmsgs().count(), open_count()), (0, before));
+            // Not a socket at all.
+            a.send_fds(b"x", &numbered(2)).unwrap();
+            b.recv_msg(&mut data, &mut control).unwrap();
+            let null = File::open("/dev/null").unwrap();
+            assert_eq!(null.recv_msg(&mut data, &mut control).unwrap_err().raw_os_error(), Some(libc::ENOTSOCK));
+        }
+    });
+}
+
+#[test]
+fn a_panic_closes_what_was_held() {
+    no_leak(|| {
+        let (a, b) = stream();
+        a.send_fds(b"x", &numbered(3)).unwrap();
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let (mut data, mut control) = ([0; 1], ControlBuf::<()>::new());
+            let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+            let mut fds = message.take_fds();
+            let _first = fds.next().unwrap();
+            resume_unwind(Box::new("held"));
+        }));
+        assert!(result.is_err());
+    });
+}
+
+#[test]
+fn a_message_carries_253_descriptors() {
+    type Many = ScmRightsSpace<253>;
+    no_leak(|| {
+        for kind in KINDS {
+            let (a, b) = pair(kind);
+            let file = temp_file("x");
+            let fds = std::iter::repeat_n(&file, 253);
+            a.send_fds(b"x", fds.clone()).unwrap();
+            let (mut data, mut control) = ([0; 1], ControlBuf::<Many, { <Many as RecvList>::SPACE }>::new());
+            let message = b.recv_msg(&mut data, &mut control).unwrap();
+            assert!(message.require_complete().is_ok());
+            assert!(message.fds().count() == 253 && message.fds().all(|fd| inode(fd) == inode(&file)));
+            a.send_fds(b"x", fds).unwrap();
+            let message = b.recv_fds::<253>(&mut data).unwrap();
+            assert_eq!((message.fds().count(), message.flags().contains(MsgFlags::CTRUNC)), (253, false));
+            assert_eq!(message.into_iter().take(100).count(), 100);
+        }
+    });
+}
+
+/// FD05, FD14
+#[test]
+fn rights_given_separately_arrive_as_one_in_order() {
+    no_leak(|| {
+        for kind in KINDS {
+            let (a, b) = pair(kind);
+            let fds = numbered(6);
+            let mut header = MsgHdr::new();
+            header.data(b"x").control(ScmRights::new(&fds[..1]));
+            header.control(ScmRights::new(&fds[1..4])).control(ScmRights::new(&fds[4..]));
+            header.send(&a).unwrap();
+            drop(fds);
+            let (mut data, mut control) = ([0; 1], ControlBuf::<()>::new());
+            let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+            assert_eq!(message.cmsgs().count(), 1);
+            assert_eq!(contents(message.take_fds()), names(0..6), "{kind:?}");
+        }
+    });
+}
+
+/// FD05, CR02
+#[test]
+fn rights_with_other_messages_between_arrive_as_one_in_order() {
+    no_leak(|| {
+        for kind in KINDS {
+            for counts in [[1, 1, 1], [1, 2, 3], [2, 1, 2], [3, 3, 1], [0, 1, 4], [2, 0, 0]] {
+                let (a, b) = pair(kind);
+                b.enable::<Credentials>().unwrap();
+                let total = counts.iter().sum();
+                let fds = numbered(total);
+                let (first, rest) = fds.split_at(counts[0]);
+                let (second, third) = rest.split_at(counts[1]);
+                let mut header = MsgHdr::new();
+                header.data(b"x").control((ScmRights::new(first), Credentials::own(), ScmRights::new(second)));
+                header.control(ScmRights::new(third));
+                header.send(&a).unwrap();
+                let (mut data, mut control) = ([0; 1], ControlBuf::<(Credentials, ScmRightsSpace<7>)>::new());
+                let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+                let extracted = message.extract();
+                assert_eq!(extracted, (Some(Credentials::own()), Some(ScmRightsSpace { count: total })));
+                assert_eq!(message.cmsgs().count(), 2);
+                assert_eq!(contents(message.take_fds()), names(0..total), "{kind:?} {counts:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn an_encoded_list_can_be_sent_many_times_and_joined_with_more() {
+    no_leak(|| {
+        let (a, b) = stream();
+        let (file, other) = (temp_file("x"), temp_file("y"));
+        let list = ControlList::new((ScmRights::new([&file]), Credentials::own())).unwrap();
+        for joined in [false, true, false] {
+            let mut header = MsgHdr::new();
+            header.data(b"x").control_from(&list);
+            if joined {
+                header.control(ScmRights::new([&other]));
+            }
+            header.send(&a).unwrap();
+            let mut message = b.recv_fds::<2>(&mut [0; 1]).unwrap().into_iter().map(inode);
+            assert_eq!(message.next(), Some(inode(&file)));
+            assert_eq!(message.next(), joined.then(|| inode(&other)));
+        }
+    });
+}
+
+/// FD07
+#[test]
+fn no_descriptors_at_all_emit_no_message() {
+    no_leak(|| {
+        for kind in KINDS {
+            let (a, b) = pair(kind);
+            assert_eq!(a.send_fds(b"data", &[] as &[OwnedFd]).unwrap(), 4);
+            let (mut data, mut control) = ([0; 4], ControlBuf::<()>::new());
+            let message = b.recv_msg(&mut data, &mut control).unwrap();
+            assert_eq!((message.data(), message.cmsgs().count(), message.fds().count()), (&b"data"[..], 0, 0));
+            assert!(message.require_complete().is_ok());
+        }
+    });
+}
+
+#[test]
+fn more_descriptors_than_asked_for_are_closed_and_flagged() {
+    no_leak(|| {
+        for kind in KINDS {
+            let (a, b) = pair(kind);
+            for sent in 0..=5 {
+                a.send_fds(b"xy", &numbered(sent)).unwrap();
+                let before = open_count();
+                let message = b.recv_fds::<3>(&mut [0; 2]).unwrap();
+                assert_eq!(message.len(), 2);
+                assert_eq!(open_count(), before + sent.min(3));
+                assert_eq!(message.flags().contains(MsgFlags::CTRUNC), sent > 3);
+                assert!(message.fds().all(is_cloexec));
+                assert_eq!(contents(message.into_iter()), names(0..sent.min(3)));
+            }
+            a.send_fds(b"x", &numbered(1)).unwrap();
+            let message = b.recv_fds::<0>(&mut [0; 1]).unwrap();
+            assert!(message.flags().contains(MsgFlags::CTRUNC) && message.fds().next().is_none());
+            a.send_fds(b"x", &numbered(2)).unwrap();
+            drop(b.recv_fds::<2>(&mut [0; 1]).unwrap());
+            a.send_fds(b"x", &numbered(2)).unwrap();
+            drop(b.recv_fds::<2>(&mut [0; 1]).unwrap().into_iter().next());
+        }
+    });
+}
+
+/// FD10
+#[test]
+fn ten_descriptors_arrive_where_twenty_may() {
+    no_leak(|| {
+        for kind in KINDS {
+            let (a, b) = pair(kind);
+            let (readers, writers): (Vec<_>, Vec<_>) = (0..10).map(|_| pipe().unwrap()).unzip();
+            a.send_fds(b"hello", &readers).unwrap();
+            let mut data = [0; 10];
+            let message = b.recv_fds::<20>(&mut data).unwrap();
+            assert_eq!((message.len(), &data[..5], message.fds().count()), (5, &b"hello"[..], 10));
+            assert!(!message.flags().intersects(MsgFlags::TRUNC | MsgFlags::CTRUNC));
+            for (k, writer) in writers.into_iter().enumerate() {
+                File::from(writer).write_all(k.to_string().as_bytes()).unwrap();
+            }
+            assert_eq!(contents(message.into_iter()), names(0..10));
+        }
+    });
+}
+
+/// FD22, FD24
+#[test]
+fn the_sender_may_close_its_own_while_the_message_is_in_flight() {
+    no_leak(|| {
+        for kind in KINDS {
+            let (a, b) = pair(kind);
+            let file = temp_file("in flight");
+            let sent = inode(&file);
+            a.send_fds(b"x", [&file]).unwrap();
+            drop(file);
+            drop(a);
+            let mut received = b.recv_fds::<1>(&mut [0; 1]).unwrap().into_iter();
+            let fd = received.next().unwrap();
+            assert_eq!((inode(&fd), content(fd).as_str()), (sent, "in flight"));
+        }
+    });
+}
+
+/// FD25
+#[test]
+fn a_message_that_nobody_reads_leaves_nothing_behind() {
+    no_leak(|| {
+        for kind in KINDS {
+            let (a, _b) = pair(kind);
+            a.send_fds(b"x", [&temp_file("x"), &File::open("/dev/null").unwrap()]).unwrap();
+        }
+    });
+}
+
+/// FD28
+#[test]
+fn two_messages_keep_their_descriptors_apart() {
+    no_leak(|| {
+        for kind in KINDS {
+            let (a, b) = pair(kind);
+            let fds = numbered(2);
+            a.send_fds(b"one", [&fds[0]]).unwrap();
+            a.send_fds(b"two", [&fds[1]]).unwrap();
+            drop(fds);
+            let mut control = ControlBuf::<()>::new();
+            for (text, number) in [(&b"one"[..], "0"), (b"two", "1")] {
+                let mut data = [0; 64];
+                let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+                assert_eq!(message.data(), text, "{kind:?}");
+                assert_eq!(contents(message.take_fds()), [number]);
+            }
+        }
+    });
+}
+
+/// FD29, FD36
+#[test]
+fn a_socket_can_travel_over_itself_or_in_a_cycle() {
+    no_leak(|| {
+        for kind in KINDS {
+            // Received.
+            let (a, b) = pair(kind);
+            a.send_fds(b"x", [&a]).unwrap();
+            drop(a);
+            let message = b.recv_fds::<1>(&mut [0; 1]).unwrap();
+            let a = UnixStream::from(message.into_iter().next().unwrap());
+            MsgHdr::new().data(b"y").send(&a).unwrap();
+            assert_eq!(b.recv_msg(&mut [0; 1], &mut ControlBuf::<()>::new()).unwrap().data(), b"y");
+            // Never received: each over itself, and two pairs crosswise.
+            let (a, b) = pair(kind);
+            a.send_fds(b"x", [&a, &b]).unwrap();
+            b.send_fds(b"x", [&a, &b]).unwrap();
+            drop((a, b));
+            let ((a, b), (c, d)) = (pair(kind), pair(kind));
+            a.send_fds(b"x", [&c, &d]).unwrap();
+            c.send_fds(b"x", [&a, &b]).unwrap();
+        }
+    });
+}
+
+/// FD49
+#[test]
+fn a_plain_read_of_a_message_with_descriptors_leaks_nothing() {
+    no_leak(|| {
+        for kind in KINDS {
+            let (a, mut b) = pair(kind);
+            let fds = numbered(2);
+            a.send_fds(b"data", &fds).unwrap();
+            a.send_fds(b"more", &fds).unwrap();
+            let before = open_count();
+            let mut data = [0; 4];
+            b.read_exact(&mut data).unwrap();
+            assert_eq!((&data, open_count()), (b"data", before));
+            assert_eq!(b.recv_fds::<2>(&mut data).unwrap().fds().count(), 2);
+            assert_eq!(&data, b"more");
+        }
+    });
+}
+
+/// FD54
+#[test]
+fn descriptors_of_any_kind_pass_and_duplicates_share_their_offset() {
+    no_leak(|| {
+        let (a, b) = stream();
+        let path = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open("/dev/null").unwrap();
+        // SAFETY: epoll_create1 takes an int.
+        let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        assert!(epoll >= 0);
+        // SAFETY: the call has just given it to us alone.
+        let epoll = unsafe { OwnedFd::from_raw_fd(epoll) };
+        let mut file = temp_file("0123456789");
+        let fds = [path.as_fd(), epoll.as_fd(), file.as_fd(), file.as_fd(), a.as_fd(), b.as_fd()];
+        a.send_fds(b"x", fds).unwrap();
+        let (mut data, mut control) = ([0; 1], ControlBuf::<()>::new());
+        let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+        let received = message.take_fds_exact::<6>().unwrap();
+        let mut raw: Vec<_> = received.iter().map(AsRawFd::as_raw_fd).collect();
+        raw.sort_unstable();
+        raw.dedup();
+        assert_eq!(raw.len(), 6);
+        let [path, epoll, one, two, _, _] = received;
+        let targets = [&path, &epoll].map(|fd| fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap());
+        assert_eq!(targets, ["/dev/null", "anon_inode:[eventpoll]"].map(PathBuf::from));
+        let (mut one, mut two, mut three) = (File::from(one), File::from(two), [0; 3]);
+        one.seek(SeekFrom::Start(2)).unwrap();
+        two.read_exact(&mut three).unwrap();
+        assert_eq!((&three, file.stream_position().unwrap()), (b"234", 5));
+    });
+}
+
+/// FD17
+#[test]
+fn the_same_descriptor_twice_arrives_twice() {
+    no_leak(|| {
+        let (a, b) = pair(SockType::Datagram);
+        let file = temp_file("x");
+        MsgHdr::new().data(b"x").control(ScmRights::new([&file, &file])).send(&a).unwrap();
+        let before = open_count();
+        let received: Vec<_> = b.recv_fds::<2>(&mut [0; 1]).unwrap().into_iter().collect();
+        assert_eq!(open_count(), before + 2);
+        assert!(received.iter().all(|fd| inode(fd) == inode(&file)));
+    });
+}
+
+/// FD21, FD23
+#[test]
+fn inheritable_descriptors_are_not_close_on_exec() {
+    no_leak(|| {
+        let (a, b) = stream();
+        a.send_fds(b"x", &numbered(2)).unwrap();
+        let (mut data, mut control) = ([0; 1], ControlBuf::<()>::new());
+        let message = MsgHdrMut::new().buf(&mut data).inheritable().recv(&b, &mut control).unwrap();
+        assert_eq!((message.fds().count(), message.fds().filter(|fd| is_cloexec(fd)).count()), (2, 0));
+    });
+}
+
+/// FD51
+#[test]
+fn a_message_without_data_keeps_its_descriptors_where_messages_have_borders() {
+    no_leak(|| {
+        for kind in [SockType::Datagram, SockType::SeqPacket] {
+            let (a, b) = pair(kind);
+            assert_eq!(a.send_fds(b"", &numbered(2)).unwrap(), 0);
+            let (mut data, mut control) = ([0; 1], ControlBuf::<()>::new());
+            let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+            assert_eq!((message.len(), message.is_eof()), (0, false));
+            assert_eq!(contents(message.take_fds()), ["0", "1"]);
+        }
+    });
+}
+
+#[test]
+fn a_datagram_that_is_cut_keeps_its_descriptors() {
+    no_leak(|| {
+        for kind in [SockType::Datagram, SockType::SeqPacket] {
+            for room in [0, 1, 4] {
+                let (a, b) = pair(kind);
+                a.send_fds(b"hello", &numbered(2)).unwrap();
+                let (mut data, mut control) = (vec![0; room], ControlBuf::<()>::new());
+                let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+                assert_eq!(message.data(), &b"hello"[..room]);
+                assert!(message.flags().contains(MsgFlags::TRUNC) && !message.flags().contains(MsgFlags::CTRUNC));
+                assert_eq!(contents(message.take_fds()), ["0", "1"]);
+            }
+        }
+    });
+}
+
+#[test]
+fn descriptors_collected_over_several_calls_are_closed_when_reading_ends_early() {
+    no_leak(|| {
+        let (a, b) = stream();
+        let mut control = ControlBuf::<()>::new();
+        let before = open_count();
+        for _ in 0..3 {
+            a.send_fds(b"ab", &numbered(1)).unwrap();
+            a.send_fds(b"cd", &numbered(2)).unwrap();
+            b.set_nonblocking(true).unwrap();
+            let mut frame = [0; 6];
+            let mut exact = RecvExact::new(&mut frame);
+            assert_eq!(exact.recv(&b, &mut control).unwrap_err().kind(), ErrorKind::WouldBlock);
+            assert_eq!((exact.received(), open_count()), (4, before + 3));
+        }
+        drop(a);
+        let mut frame = [0; 6];
+        assert_eq!(b.recv_exact(&mut frame, &mut control).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+        assert_eq!(open_count(), before - 1);
+    });
+}
+
+#[test]
+fn an_uninitialised_or_scattered_receive_owns_its_descriptors_too() {
+    use std::mem::MaybeUninit;
+    no_leak(|| {
+        let (a, b) = pair(SockType::Datagram);
+        let fds = numbered(2);
+        let mut control = ControlBuf::<()>::new();
+        a.send_fds(b"abc", &fds).unwrap();
+        let mut data = [MaybeUninit::uninit(); 8];
+        assert_eq!(b.recv_msg_uninit(&mut data, &mut control).unwrap().fds().count(), 2);
+        a.send_fds(b"abc", &fds).unwrap();
+        let (mut one, mut two) = ([0; 1], [MaybeUninit::uninit(); 2]);
+        let mut header = MsgHdrMut::new();
+        assert_eq!(header.buf(&mut one).uninit(&mut two).recv(&b, &mut control).unwrap().fds().count(), 2);
+    });
+}
+
+#[test]
+fn a_refused_send_keeps_nothing() {
+    no_leak(|| {
+        let (a, b) = stream();
+        let fds = numbered(2);
+        drop(b);
+        assert_eq!(a.send_fds(b"x", &fds).unwrap_err().raw_os_error(), Some(libc::EPIPE));
+        let (a, _b) = stream();
+        assert_eq!(a.send_fds(b"", &fds).unwrap_err().kind(), ErrorKind::InvalidInput);
+    });
+}
