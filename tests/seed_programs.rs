@@ -44,12 +44,12 @@ fn question_and_answer_over_a_socket_pair() -> io::Result<()> {
         MsgHdr::new().data(b"somebody ").data(b"is here").send(&child)?;
         Ok(question)
     });
-    assert_eq!(MsgHdr::new().data(b"who there?!").send(&parent)?, 10);
+    assert_eq!(MsgHdr::new().data(b"who there?").send(&parent)?, 10);
     let (mut data, mut control) = ([0; 1024], ControlBuf::<()>::new());
     let message = parent.recv_msg(&mut data, &mut control)?;
     assert_eq!(message.data(), b"somebody is here");
     assert!(message.peer().is_none() && !message.is_eof() && message.control().is_empty());
-    assert_eq!(child.join().unwrap()?, b"who there?!");
+    assert_eq!(child.join().unwrap()?, b"who there?");
 
     let message = parent.recv_msg(&mut data, &mut control)?;
     assert_eq!((message.len(), message.is_eof(), message.data()), (0, true, &b""[..]));
