@@ -267,11 +267,7 @@ impl<'a> Name<'a> {
 
     #[inline(always)]
     pub(crate) fn get(&self) -> Option<&SockAddr> {
-        match self.external {
-            Some(addr) => Some(addr),
-            None if self.own.len() > 0 => Some(&self.own),
-            None => None,
-        }
+        Some(self.external.unwrap_or(&self.own)).filter(|addr| addr.len() > 0)
     }
 
     /// `AF_INET` also for a mapped address: what the kernel makes of it.

@@ -29,8 +29,7 @@ pub fn header() -> libc::msghdr {
 #[inline(always)]
 pub fn send(socket: BorrowedFd<'_>, iov: &[libc::iovec], control: &[u8]) -> usize {
     let mut header = header();
-    header.msg_iov = iov.as_ptr().cast_mut();
-    header.msg_iovlen = iov.len() as _;
+    gather(&mut header, iov);
     if !control.is_empty() {
         header.msg_control = control.as_ptr().cast_mut().cast();
         header.msg_controllen = control.len() as _;
@@ -97,26 +96,44 @@ const RECV_FLAGS: libc::c_int = libc::MSG_CMSG_CLOEXEC;
 #[cfg(not(target_os = "linux"))]
 const RECV_FLAGS: libc::c_int = 0;
 
+/// The destination (`msg_name`).
+#[inline(always)]
+pub fn to(header: &mut libc::msghdr, name: &[u8]) {
+    header.msg_name = name.as_ptr().cast_mut().cast();
+    header.msg_namelen = name.len() as _;
+}
+
+/// The buffers (`msg_iov`).
+#[inline(always)]
+pub fn gather(header: &mut libc::msghdr, iov: &[libc::iovec]) {
+    header.msg_iov = iov.as_ptr().cast_mut();
+    header.msg_iovlen = iov.len() as _;
+}
+
 /// One `SCM_RIGHTS` with these numbers.
 #[inline(always)]
-pub fn send_fds(socket: BorrowedFd<'_>, data: &[u8], fds: &[libc::c_int]) -> usize {
-    let mut control = Aligned([0; 1040]);
-    let iov = iovec(data);
-    let mut header = header();
-    header.msg_iov = (&raw const iov).cast_mut();
-    header.msg_iovlen = 1;
-    header.msg_control = control.0.as_mut_ptr().cast();
+pub fn rights(control: &mut [u8; 1040], header: &mut libc::msghdr, fds: &[libc::c_int]) {
     let len = size_of_val(fds) as u32;
-    // SAFETY: the buffer is aligned, and long enough (asserted).
+    header.msg_control = control.as_mut_ptr().cast();
+    // SAFETY: the buffer is aligned by its owner, and long enough (asserted).
     unsafe {
         header.msg_controllen = libc::CMSG_SPACE(len) as _;
-        assert!(header.msg_controllen <= control.0.len());
-        let at = libc::CMSG_FIRSTHDR(&header);
+        assert!(header.msg_controllen <= control.len());
+        let at = libc::CMSG_FIRSTHDR(header);
         (*at).cmsg_len = libc::CMSG_LEN(len) as _;
         (*at).cmsg_level = libc::SOL_SOCKET;
         (*at).cmsg_type = libc::SCM_RIGHTS;
         libc::CMSG_DATA(at).copy_from_nonoverlapping(fds.as_ptr().cast(), len as usize);
     }
+}
+
+/// sendmsg(2) of data with descriptors.
+#[inline(always)]
+pub fn send_fds(socket: BorrowedFd<'_>, data: &[u8], fds: &[libc::c_int]) -> usize {
+    let (mut control, iov) = (Aligned([0; 1040]), iovec(data));
+    let mut header = header();
+    gather(&mut header, std::slice::from_ref(&iov));
+    rights(&mut control.0, &mut header, fds);
     sendmsg(socket, &header)
 }
 

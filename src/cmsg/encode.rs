@@ -78,26 +78,20 @@ impl<'b, 'fd> ControlOut<'b, 'fd> {
         if count > sys::MAX_FDS {
             return Err(EncodeError::Descriptors { found: count, max: sys::MAX_FDS });
         }
-        let at = self.reserve_fds(count)?;
-        let written = self.sink.overwrite_ints(at, at + 4 * count, fds.map(|fd| fd.as_raw_fd()));
-        // A clone that counts differently would leave zeros, which are descriptors too: make them invalid.
-        for slot in written..count {
-            self.sink.overwrite(at + 4 * slot, &(-1i32).to_ne_bytes());
-        }
-        Ok(())
+        self.push_numbers(count, fds.map(|fd| fd.as_raw_fd()))
     }
 
-    /// Makes room for `count` more descriptors and returns where they go.
-    #[inline]
-    fn reserve_fds(&mut self, count: usize) -> Result<usize, EncodeError> {
-        let start = self.sink.len();
-        if start > 0 {
+    #[inline(always)]
+    fn push_numbers(&mut self, count: usize, numbers: impl Iterator<Item = i32>) -> Result<(), EncodeError> {
+        if self.sink.len() > 0 {
             if let Some((message, payload)) = self.find_rights() {
-                return self.grow_rights(message, payload, count);
+                return self.grow_rights(message, payload, count, numbers);
             }
         }
-        self.push_unchecked(RIGHTS, &[0; 4 * sys::MAX_FDS][..4 * count])?;
-        Ok(start + sys::HEADER)
+        match self.sink.push_ints(RIGHTS.level(), RIGHTS.ty(), count, numbers) {
+            Ok(()) => Ok(()),
+            Err(needed) => Err(self.no_room(needed)),
+        }
     }
 
     /// Where the `SCM_RIGHTS` among the messages starts, and how long its payload is.
@@ -114,26 +108,39 @@ impl<'b, 'fd> ControlOut<'b, 'fd> {
     }
 
     #[cold]
-    fn grow_rights(&mut self, message: usize, payload: usize, count: usize) -> Result<usize, EncodeError> {
+    fn grow_rights(
+        &mut self,
+        message: usize,
+        payload: usize,
+        count: usize,
+        numbers: impl Iterator<Item = i32>,
+    ) -> Result<(), EncodeError> {
         let found = payload / 4 + count;
         if found > sys::MAX_FDS {
             return Err(EncodeError::Descriptors { found, max: sys::MAX_FDS });
         }
-        let grown = payload + 4 * count;
+        // Those that there are: an iterator's clone may count differently, and 0 is a descriptor too.
+        let (mut bytes, mut len) = ([0; 4 * sys::MAX_FDS], 0);
+        for (slot, number) in bytes.chunks_exact_mut(4).zip(numbers.take(count)) {
+            slot.copy_from_slice(&number.to_ne_bytes());
+            len += 4;
+        }
+        let grown = payload + len;
         let old_end = message + sys::HEADER + sys::align_up(payload);
         let grow = sys::align_up(grown) - sys::align_up(payload);
         self.sink.insert_zeros(old_end, grow).map_err(|needed| self.no_room(needed))?;
         self.sink.overwrite(message, &((sys::HEADER + grown) as sys::CmsgLen).to_ne_bytes());
-        Ok(message + sys::HEADER + payload)
+        self.sink.overwrite(message + sys::HEADER + payload, &bytes[..len]);
+        Ok(())
     }
 
     /// Appends all messages of a list that was encoded before with descriptors that live as long.
     pub(crate) fn push_list(&mut self, list: &[u8]) -> Result<(), EncodeError> {
         for cmsg in Cmsgs::new(list) {
             if cmsg.id() == RIGHTS {
-                let count = cmsg.payload().len() / 4;
-                let at = self.reserve_fds(count)?;
-                self.sink.overwrite(at, cmsg.payload());
+                let numbers = cmsg.payload().chunks_exact(4);
+                let int = |bytes: &[u8]| i32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+                self.push_numbers(numbers.len(), numbers.map(int))?;
             } else {
                 self.push_unchecked(cmsg.id(), cmsg.payload())?;
             }
@@ -171,6 +178,7 @@ impl<'b, 'fd> ControlOut<'b, 'fd> {
 /// # Errors
 ///
 /// What the messages say; the bytes behind the last whole message are then unspecified.
+#[inline(always)]
 pub fn encode<'fd>(messages: &impl SendControl<'fd>, bytes: &mut [u8]) -> Result<usize, EncodeError> {
     let mut len = 0;
     let mut out = ControlOut::new(sys::ByteSink::over(bytes, &mut len), libc::AF_UNSPEC);

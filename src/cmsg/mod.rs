@@ -18,29 +18,41 @@ use crate::{parser, sys};
 /// The level has a meaning only on sockets of its family: level 0 is `IPPROTO_IP` on internet sockets.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct CmsgId {
-    level: i32,
-    ty: i32,
+    /// Level and type as they stand in a header, so that comparing both is one instruction.
+    bytes: u64,
 }
 
 impl CmsgId {
     /// The message of this `cmsg_level` and `cmsg_type`.
     #[inline(always)]
     pub const fn new(level: i32, ty: i32) -> Self {
-        Self { level, ty }
+        let ([l0, l1, l2, l3], [t0, t1, t2, t3]) = (level.to_ne_bytes(), ty.to_ne_bytes());
+        Self::from_header([l0, l1, l2, l3, t0, t1, t2, t3])
+    }
+
+    #[inline(always)]
+    const fn from_header(bytes: [u8; 8]) -> Self {
+        Self { bytes: u64::from_ne_bytes(bytes) }
+    }
+
+    #[inline(always)]
+    const fn halves(self) -> (i32, i32) {
+        let [l0, l1, l2, l3, t0, t1, t2, t3] = self.bytes.to_ne_bytes();
+        (i32::from_ne_bytes([l0, l1, l2, l3]), i32::from_ne_bytes([t0, t1, t2, t3]))
     }
 
     /// `cmsg_level`: `SOL_SOCKET`, `IPPROTO_IP`, ...
     #[doc(alias = "cmsg_level")]
     #[inline(always)]
     pub const fn level(self) -> i32 {
-        self.level
+        self.halves().0
     }
 
     /// `cmsg_type`, a number of that level's.
     #[doc(alias = "cmsg_type")]
     #[inline(always)]
     pub const fn ty(self) -> i32 {
-        self.ty
+        self.halves().1
     }
 
     /// The C name, where this crate knows the message.
@@ -53,7 +65,7 @@ impl fmt::Debug for CmsgId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
             Some(name) => f.write_str(name),
-            None => write!(f, "level {} type {}", self.level, self.ty),
+            None => write!(f, "level {} type {}", self.level(), self.ty()),
         }
     }
 }

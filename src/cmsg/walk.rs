@@ -44,19 +44,18 @@ impl<'a> Iterator for Cmsgs<'a> {
         #[allow(clippy::unnecessary_cast, reason = "a u32 on other systems")]
         let len = sys::CmsgLen::from_ne_bytes(field(header, 0)) as usize;
         if len < sys::HEADER {
+            // Not a call: that would make the compiler keep the whole walk in memory.
             if self.error.is_none() {
                 self.error = Some(DecodeError::Header { expected: sys::HEADER, found: len });
             }
             return None;
         }
-        let id = CmsgId::new(
-            i32::from_ne_bytes(field(header, sys::LEVEL_AT)),
-            i32::from_ne_bytes(field(header, sys::TYPE_AT)),
-        );
+        let id = CmsgId::from_header(field(header, sys::LEVEL_AT));
         let end = len.min(self.rest.len());
         let payload = self.rest.get(sys::HEADER..end)?;
-        // `end` is the length of a slice, so rounding it up cannot wrap.
-        self.rest = self.rest.get(sys::align_up(end)..).unwrap_or(&[]);
+        // `end` is the length of a slice, so rounding it up cannot wrap. The last message may lack its padding.
+        let (_, rest) = self.rest.split_at(sys::align_up(end).min(self.rest.len()));
+        self.rest = rest;
         Some(RawCmsg::clamped(id, payload, len > end))
     }
 }

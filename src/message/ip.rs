@@ -4,6 +4,8 @@ use std::{fmt, io, net::Ipv4Addr, os::fd::BorrowedFd};
 
 use nix::libc::{self, IPPROTO_IP, c_int};
 
+#[cfg(linux_like)]
+use super::small_int;
 use super::{RecvControl, SendControl, byte};
 use crate::{
     cmsg::{CmsgId, ControlOut, RawCmsg},
@@ -74,10 +76,12 @@ impl fmt::Display for IpTtl {
 impl SendControl<'_> for IpTtl {
     #[inline(always)]
     fn encode(&self, out: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
+        // Checked afterwards: what follows is then written to the same place either way, and needs no second look.
+        out.push(Self::SENT, &c_int::from(self.0).to_ne_bytes())?;
         if self.0 == 0 {
             return Err(EncodeError::Value { field: "IP_TTL", expected: "1..=255", found: 0 });
         }
-        out.push(Self::SENT, &c_int::from(self.0).to_ne_bytes())
+        Ok(())
     }
 }
 
@@ -91,6 +95,9 @@ impl RecvControl for IpTtl {
 
     #[inline(always)]
     fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
+        #[cfg(linux_like)]
+        return small_int(cmsg, "IP_TTL").map(Self);
+        #[cfg(not(linux_like))]
         byte(cmsg, "IP_TTL").map(Self)
     }
 

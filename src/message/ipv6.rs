@@ -4,7 +4,7 @@ use std::{fmt, io, net::Ipv6Addr, os::fd::BorrowedFd};
 
 use nix::libc::{self, IPPROTO_IPV6, c_int};
 
-use super::{RecvControl, SendControl, byte};
+use super::{RecvControl, SendControl, small_int};
 use crate::{
     cmsg::{CmsgId, ControlOut, RawCmsg},
     error::{DecodeError, EncodeError},
@@ -73,7 +73,7 @@ impl RecvControl for Ipv6HopLimit {
 
     #[inline(always)]
     fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
-        byte(cmsg, "IPV6_HOPLIMIT").map(Self)
+        small_int(cmsg, "IPV6_HOPLIMIT").map(Self)
     }
 
     fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
@@ -132,7 +132,7 @@ impl RecvControl for TClass {
 
     #[inline(always)]
     fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
-        byte(cmsg, "IPV6_TCLASS").map(Self)
+        small_int(cmsg, "IPV6_TCLASS").map(Self)
     }
 
     fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {

@@ -99,7 +99,7 @@ pub trait RecvList {
     /// The first one; what was set before it stays set.
     fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()>;
 
-    /// Reads each, in one walk. Of several of one type the first that can be read counts.
+    /// Reads each, in one walk. Of several of one type the last that can be read counts.
     fn extract(cmsgs: Cmsgs<'_>) -> Self::Output;
 }
 
@@ -118,9 +118,9 @@ impl<T: RecvControl> RecvList for T {
         <T as RecvControl>::set_enabled(socket, on)
     }
 
-    #[inline]
-    fn extract(mut cmsgs: Cmsgs<'_>) -> Self::Output {
-        cmsgs.find_map(|cmsg| if T::matches(cmsg.id()) { T::decode(cmsg).ok() } else { None })
+    #[inline(always)]
+    fn extract(cmsgs: Cmsgs<'_>) -> Self::Output {
+        <(T,)>::extract(cmsgs).0
     }
 }
 
@@ -148,9 +148,10 @@ macro_rules! tuples {
             fn extract(cmsgs: Cmsgs<'_>) -> Self::Output {
                 let mut out: Self::Output = ($(None::<$name>,)+);
                 for cmsg in cmsgs {
-                    $(if $name::matches(cmsg.id()) && out.$index.is_none() {
-                        out.$index = $name::decode(cmsg).ok();
-                        continue;
+                    $(if $name::matches(cmsg.id()) {
+                        if let Ok(message) = $name::decode(cmsg) {
+                            out.$index = Some(message);
+                        }
                     })+
                 }
                 out
@@ -212,14 +213,18 @@ impl<'fd, T: SendControl<'fd>, const N: usize> SendControl<'fd> for [T; N] {
     }
 }
 
-/// A payload that is an `int` in the range of a byte, or that one byte.
+/// A payload that is an `int` in the range of a byte. One byte alone is none: it is what is left of an int that was cut.
+#[inline(always)]
+fn small_int(cmsg: RawCmsg<'_>, field: &'static str) -> Result<u8, DecodeError> {
+    let int = cmsg.int()?;
+    u8::try_from(int).map_err(|_| DecodeError::Value { field, expected: "0..=255", found: int.into() })
+}
+
+/// A payload that is one byte, or an `int` in its range: the systems differ.
 #[inline(always)]
 fn byte(cmsg: RawCmsg<'_>, field: &'static str) -> Result<u8, DecodeError> {
     match *cmsg.payload() {
         [byte] => Ok(byte),
-        _ => {
-            let int = cmsg.int()?;
-            u8::try_from(int).map_err(|_| DecodeError::Value { field, expected: "0..=255", found: int.into() })
-        }
+        _ => small_int(cmsg, field),
     }
 }

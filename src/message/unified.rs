@@ -79,7 +79,11 @@ impl RecvControl for HopLimit {
 
     #[inline(always)]
     fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
-        super::byte(cmsg, "hop limit").map(Self)
+        if Ipv6HopLimit::matches(cmsg.id()) {
+            Ipv6HopLimit::decode(cmsg).map(|hops| Self(hops.0))
+        } else {
+            IpTtl::decode(cmsg).map(|ttl| Self(ttl.0))
+        }
     }
 
     fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
@@ -181,7 +185,11 @@ impl RecvControl for TrafficClass {
 
     #[inline(always)]
     fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
-        super::byte(cmsg, "traffic class").map(Self)
+        if TClass::matches(cmsg.id()) {
+            TClass::decode(cmsg).map(|class| Self(class.0))
+        } else {
+            IpTos::decode(cmsg).map(|tos| Self(tos.0))
+        }
     }
 
     fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {

@@ -44,35 +44,14 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
         data: D,
     ) -> Self {
         let full_len = arrival.returned;
-        let mut message = Self {
-            inbox,
-            len: full_len.min(capacity),
-            full_len,
-            flags: MsgFlags::from_bits_retain(arrival.flags),
-            eof: false,
-            data,
-            list: PhantomData,
-        };
+        let (mut len, mut eof) = (full_len.min(capacity), false);
         // Datagrams have a sender; only what has none can be the end of a stream, or discarded by TCP.
-        if (full_len == 0 || asked.contains(RecvFlags::TRUNC)) && message.inbox.peer().is_none() {
-            message.look_at_stream(socket, capacity, asked);
+        if (full_len == 0 || asked.contains(RecvFlags::TRUNC)) && inbox.peer().is_none() {
+            let empty = full_len == 0 && capacity > 0 && inbox.received().is_empty();
+            (len, eof) = look_at_stream(socket, asked, len, empty);
         }
-        message
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn look_at_stream(&mut self, socket: BorrowedFd<'_>, capacity: usize, asked: RecvFlags) {
-        if !sys::is_stream(socket).unwrap_or(false) {
-            return;
-        }
-        self.eof = self.full_len == 0 && capacity > 0 && self.inbox.received().is_empty();
-        if asked.contains(RecvFlags::TRUNC) {
-            let domain = sys::domain(socket).unwrap_or(libc::AF_UNSPEC);
-            if domain == libc::AF_INET || domain == libc::AF_INET6 {
-                self.len = 0; // tcp(7): MSG_TRUNC discards the bytes
-            }
-        }
+        let flags = MsgFlags::from_bits_retain(arrival.flags);
+        Self { inbox, len, full_len, flags, eof, data, list: PhantomData }
     }
 
     /// Bytes of data that arrived in the buffers.
@@ -155,7 +134,7 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
         L::extract(self.cmsgs())
     }
 
-    /// The first message of this type that can be read.
+    /// The message of this type, if one arrived that can be read; of several the last.
     #[inline]
     pub fn get<T: RecvControl>(&self) -> Option<T> {
         <T as RecvList>::extract(self.cmsgs())
@@ -194,6 +173,19 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
         let mut fds = self.take_fds();
         Ok(std::array::from_fn(|_| fds.next().expect("counted above")))
     }
+}
+
+/// How many bytes of data there are, and whether the stream has ended, if it is one.
+#[cold]
+#[inline(never)]
+fn look_at_stream(socket: BorrowedFd<'_>, asked: RecvFlags, len: usize, empty: bool) -> (usize, bool) {
+    if !sys::is_stream(socket).unwrap_or(false) {
+        return (len, false);
+    }
+    let inet = || matches!(sys::domain(socket), Ok(libc::AF_INET | libc::AF_INET6));
+    // tcp(7): MSG_TRUNC discards the bytes.
+    let discarded = asked.contains(RecvFlags::TRUNC) && inet();
+    (if discarded { 0 } else { len }, empty)
 }
 
 impl<'a, L> Received<'a, L, &'a [u8]> {

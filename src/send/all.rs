@@ -45,9 +45,6 @@ impl MsgHdr<'_> {
         if let Some(error) = self.error {
             return Err(error.into());
         }
-        if let Some((expected, found)) = self.short {
-            return Err(EncodeError::Gather { expected, found }.into());
-        }
         let slices = self.slices.as_slice();
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
         if slices.len() > sys::MAX_SLICES {

@@ -72,9 +72,8 @@ pub struct MsgHdr<'a> {
     list: Option<&'a ControlList<'a>>,
     control: sys::Outbox<CONTROL>,
     flags: SendFlags,
+    /// The first; `Gather`, which is none on a stream, gives way to any other.
     error: Option<EncodeError>,
-    /// Set by a `Buf` that gave fewer bytes than it holds: (holds, gave).
-    short: Option<(usize, usize)>,
     /// Bytes that `send_all` has sent of this message.
     sent: usize,
 }
@@ -91,7 +90,6 @@ impl<'a> MsgHdr<'a> {
             control: sys::Outbox::new(),
             flags: SendFlags::NOSIGNAL,
             error: None,
-            short: None,
             sent: 0,
         }
     }
@@ -140,7 +138,7 @@ impl<'a> MsgHdr<'a> {
             return self.fail(EncodeError::Slices { needed, available: sys::INLINE_SLICES });
         }
         if found != buf.remaining() {
-            self.short.get_or_insert((buf.remaining(), found));
+            self.fail(EncodeError::Gather { expected: buf.remaining(), found });
         }
         self
     }
@@ -200,9 +198,13 @@ impl<'a> MsgHdr<'a> {
         self
     }
 
-    #[cold]
+    /// Remembers the first error. Never a call: it would make the compiler read every field again afterwards.
+    #[inline(always)]
     fn fail(&mut self, error: EncodeError) -> &mut Self {
-        self.error.get_or_insert(error);
+        let gather = |error: &EncodeError| matches!(error, EncodeError::Gather { .. });
+        if self.error.is_none_or(|before| gather(&before) && !gather(&error)) {
+            self.error = Some(error);
+        }
         self
     }
 
@@ -221,7 +223,8 @@ impl<'a> MsgHdr<'a> {
     pub fn send(&self, socket: impl AsFd) -> io::Result<usize> {
         let socket = socket.as_fd();
         let (slices, control) = (self.slices.as_slice(), self.control_bytes());
-        if self.needs_check() {
+        // Something was wrong, or an empty message may carry descriptors.
+        if self.error.is_some() || (!control.is_empty() && slices.first().is_none_or(|slice| slice.is_empty())) {
             self.check(socket)?;
         }
         match sys::sendmsg(socket, self.name.get(), slices, control, self.flags.bits()) {
@@ -238,34 +241,17 @@ impl<'a> MsgHdr<'a> {
         }
     }
 
-    /// Whether something may be wrong, or an empty message may carry descriptors.
-    #[inline(always)]
-    fn needs_check(&self) -> bool {
-        let slices = self.slices.as_slice();
-        let empty = slices.first().is_none_or(|slice| slice.is_empty());
-        self.error.is_some()
-            || self.short.is_some()
-            || slices.len() > sys::MAX_SLICES
-            || (empty && !self.control_bytes().is_empty())
-    }
-
     #[cold]
     #[inline(never)]
     fn check(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
-        if let Some(error) = self.error {
-            return Err(error.into());
-        }
-        let slices = self.slices.as_slice();
-        if slices.len() > sys::MAX_SLICES {
-            return Err(EncodeError::Slices { needed: slices.len(), available: sys::MAX_SLICES }.into());
-        }
-        if let Some((expected, found)) = self.short {
-            if !sys::is_stream(socket)? {
-                return Err(EncodeError::Gather { expected, found }.into());
-            }
+        match self.error {
+            Some(EncodeError::Gather { .. }) if sys::is_stream(socket)? => {}
+            Some(error) => return Err(error.into()),
+            None => {}
         }
         let descriptors = self.descriptors();
-        if descriptors > 0 && slices.iter().all(|slice| slice.is_empty()) && sys::is_stream(socket)? {
+        let empty = self.slices.as_slice().iter().all(|slice| slice.is_empty());
+        if empty && descriptors > 0 && sys::is_stream(socket)? {
             return Err(EncodeError::DescriptorsWithoutData { descriptors }.into());
         }
         Ok(())
@@ -276,12 +262,18 @@ impl<'a> MsgHdr<'a> {
         sent.map(|cmsg| cmsg.payload().len() / 4).sum()
     }
 
-    /// An address of another family gets a typed error, or what the other family calls the same address.
+    /// Too many slices and an address of another family get a typed error, or what the other family calls the same
+    /// address. The kernel has refused the message: looking first would cost every other one.
     #[cold]
     #[inline(never)]
     fn explain(&self, socket: BorrowedFd<'_>, error: io::Error) -> io::Result<usize> {
-        if !matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EINVAL)) {
-            return Err(error);
+        match error.raw_os_error() {
+            Some(libc::EMSGSIZE | libc::EINVAL) if self.slices.as_slice().len() > sys::MAX_SLICES => {
+                let needed = self.slices.as_slice().len();
+                return Err(EncodeError::Slices { needed, available: sys::MAX_SLICES }.into());
+            }
+            Some(libc::EAFNOSUPPORT | libc::EINVAL) => {}
+            _ => return Err(error),
         }
         let Some(name) = self.name.get() else { return Err(error) };
         let (found, Ok(domain)) = (name.family(), sys::domain(socket)) else { return Err(error) };

@@ -161,6 +161,20 @@ pub(crate) struct FdCursor {
     at: usize,
     end: usize,
     next: usize,
+    left_out: bool,
+}
+
+impl FdCursor {
+    /// Where the next number of this message stands.
+    #[inline(always)]
+    fn next_slot(&mut self) -> Option<usize> {
+        let at = self.at;
+        if at + 4 > self.end {
+            return None;
+        }
+        self.at += 4;
+        Some(at)
+    }
 }
 
 /// A borrowed inbox, whatever its storage.
@@ -306,11 +320,12 @@ impl<'a> InboxMut<'a> {
 
     #[cfg(apple)]
     fn set_cloexec(&mut self, start: usize) {
-        let mut cursor = FdCursor { at: 0, end: 0, next: start };
-        while let Some((at, _)) = self.next_fd(&mut cursor, true) {
-            let fd = self.int_at(at);
-            // SAFETY: fcntl with F_SETFD takes an int; the descriptor is ours by the invariant of `owns`.
-            let _ = unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+        let mut cursor = FdCursor { next: start, ..FdCursor::default() };
+        while self.next_message(&mut cursor, true) {
+            while let Some(slot) = cursor.next_slot().and_then(|at| self.bytes.get(at..)?.first_chunk::<4>()) {
+                // SAFETY: fcntl with F_SETFD takes an int; the descriptor is ours by the invariant of `owns`.
+                let _ = unsafe { libc::fcntl(RawFd::from_ne_bytes(*slot), libc::F_SETFD, libc::FD_CLOEXEC) };
+            }
         }
     }
 
@@ -330,84 +345,110 @@ impl<'a> InboxMut<'a> {
         unsafe { self.head.peer.set_len(0) };
     }
 
-    #[cold]
-    #[inline(never)]
+    #[inline(always)]
     fn close_all(&mut self) {
-        let mut cursor = FdCursor::default();
-        while let Some(fd) = self.take_any(&mut cursor, true) {
-            drop(fd);
-        }
-        // INVARIANT: every number has been taken.
-        self.head.owns = false;
+        // By its parts: a pointer to `self` would keep all of it in memory.
+        close_all(self.head, self.bytes);
     }
 
     /// Takes the next descriptor of `SCM_RIGHTS`.
+    #[inline]
     pub(crate) fn take_fd(&mut self, cursor: &mut FdCursor) -> Option<OwnedFd> {
         self.take_any(cursor, false)
     }
 
+    #[inline]
     fn take_any(&mut self, cursor: &mut FdCursor, pidfds: bool) -> Option<OwnedFd> {
-        let (at, fd) = self.next_fd(cursor, pidfds)?;
-        // Given away exactly once: the number goes before the owner is made.
-        self.bytes[at..at + 4].copy_from_slice(&(-1i32).to_ne_bytes());
-        // SAFETY: 1. `owns` is true (`next_fd`), so its invariant holds: the kernel installed this descriptor for
-        // us and nobody else owns it; 2. it is not negative; 3. its slot holds -1 now, so it is not given twice.
-        Some(unsafe { OwnedFd::from_raw_fd(fd) })
+        while self.head.owns {
+            let Some(slot) = cursor.next_slot().and_then(|at| self.bytes.get_mut(at..)?.first_chunk_mut::<4>()) else {
+                if self.next_message(cursor, pidfds) {
+                    continue;
+                }
+                // INVARIANT: every number has been taken, unless a message was left out.
+                self.head.owns = cursor.left_out;
+                return None;
+            };
+            let fd = RawFd::from_ne_bytes(*slot);
+            if fd >= 0 {
+                // Given away exactly once: the number goes before the owner is made.
+                *slot = (-1i32).to_ne_bytes();
+                // SAFETY: 1. `owns` is true, so its invariant holds: the kernel installed this descriptor for us and
+                // nobody else owns it; 2. it is not negative; 3. its slot holds -1 now, so it is not given twice.
+                return Some(unsafe { OwnedFd::from_raw_fd(fd) });
+            }
+        }
+        None
     }
 
     /// The descriptors of `SCM_RIGHTS` that have not been taken, borrowed.
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let mut cursor = FdCursor::default();
         std::iter::from_fn(move || {
-            let (_, fd) = self.next_fd(&mut cursor, false)?;
-            // SAFETY: the invariant of `owns`: the descriptor is open and ours; taking it needs `&mut self`, so it
-            // stays open while it is borrowed.
-            Some(unsafe { BorrowedFd::borrow_raw(fd) })
+            while self.head.owns {
+                let Some(slot) = cursor.next_slot().and_then(|at| self.bytes.get(at..)?.first_chunk::<4>()) else {
+                    if self.next_message(&mut cursor, false) {
+                        continue;
+                    }
+                    return None;
+                };
+                let fd = RawFd::from_ne_bytes(*slot);
+                if fd >= 0 {
+                    // SAFETY: the invariant of `owns`: the descriptor is open and ours; taking it needs `&mut self`,
+                    // so it stays open while it is borrowed.
+                    return Some(unsafe { BorrowedFd::borrow_raw(fd) });
+                }
+            }
+            None
         })
     }
 
-    /// The place and the number of the next descriptor that is still owned.
-    fn next_fd(&self, cursor: &mut FdCursor, pidfds: bool) -> Option<(usize, RawFd)> {
-        if !self.head.owns {
-            return None;
-        }
+    /// Moves on to the next message that carries descriptors, if there is one.
+    fn next_message(&self, cursor: &mut FdCursor, pidfds: bool) -> bool {
         loop {
-            while cursor.at + 4 <= cursor.end {
-                let at = cursor.at;
-                cursor.at += 4;
-                let fd = self.int_at(at);
-                if fd >= 0 {
-                    return Some((at, fd));
-                }
-            }
-            let rest = self.received().get(cursor.next..)?;
+            let rest = self.received().get(cursor.next..).unwrap_or_default();
             let mut walk = Cmsgs::new(rest);
-            let cmsg = walk.next()?;
-            let payload_at = cursor.next + HEADER;
+            let Some(cmsg) = walk.next() else { return false };
+            cursor.at = cursor.next + HEADER;
+            cursor.end = cursor.at + cmsg.payload().len();
             cursor.next += rest.len() - walk.rest().len();
-            if carries_fds(cmsg.id(), pidfds) {
-                (cursor.at, cursor.end) = (payload_at, payload_at + cmsg.payload().len());
+            match carries_fds(cmsg.id()) {
+                Carries::Fds => return true,
+                Carries::Pidfd if pidfds => return true,
+                Carries::Pidfd => cursor.left_out = true,
+                Carries::Nothing => {}
             }
         }
-    }
-
-    fn int_at(&self, at: usize) -> i32 {
-        let mut bytes = [0; 4];
-        bytes.copy_from_slice(&self.bytes[at..at + 4]);
-        i32::from_ne_bytes(bytes)
     }
 }
 
-fn carries_fds(id: CmsgId, pidfds: bool) -> bool {
+#[cold]
+#[inline(never)]
+fn close_all(head: &mut Head, bytes: &mut [u8]) {
+    let mut inbox = InboxMut { head, bytes };
+    let mut cursor = FdCursor::default();
+    while let Some(fd) = inbox.take_any(&mut cursor, true) {
+        drop(fd);
+    }
+    // INVARIANT: every number has been taken.
+    inbox.head.owns = false;
+}
+
+enum Carries {
+    Fds,
+    #[cfg_attr(not(linux_like), allow(dead_code, reason = "Linux has them"))]
+    Pidfd,
+    Nothing,
+}
+
+fn carries_fds(id: CmsgId) -> Carries {
     if id == CmsgId::new(libc::SOL_SOCKET, libc::SCM_RIGHTS) {
-        return true;
+        return Carries::Fds;
     }
     #[cfg(linux_like)]
-    if pidfds && id == CmsgId::new(libc::SOL_SOCKET, SCM_PIDFD) {
-        return true;
+    if id == CmsgId::new(libc::SOL_SOCKET, SCM_PIDFD) {
+        return Carries::Pidfd;
     }
-    let _ = pidfds;
-    false
+    Carries::Nothing
 }
 
 /// Marks bytes that a receive has written as part of a `BufMut`.

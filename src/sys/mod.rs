@@ -66,8 +66,7 @@ pub(crate) type CmsgLen = u32;
 
 /// Where `cmsg_level` stands; `cmsg_type` follows it.
 pub(crate) const LEVEL_AT: usize = size_of::<CmsgLen>();
-/// Where `cmsg_type` stands.
-pub(crate) const TYPE_AT: usize = LEVEL_AT + size_of::<c_int>();
+const TYPE_AT: usize = LEVEL_AT + size_of::<c_int>();
 
 const _: () = assert!(ALIGN.is_power_of_two() && HEADER % ALIGN == 0);
 const _: () = assert!(TYPE_AT + size_of::<c_int>() <= HEADER);

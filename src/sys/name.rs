@@ -37,10 +37,11 @@ pub struct SockAddr {
 impl SockAddr {
     pub(crate) const CAPACITY: usize = CAPACITY;
 
+    // A repeated `const` leaves the bytes alone; a repeated value is copied from a constant, with zeros.
     #[inline(always)]
     pub(crate) const fn empty() -> Self {
         // INVARIANT: nothing is claimed.
-        Self { bytes: [MaybeUninit::uninit(); CAPACITY], len: 0 }
+        Self { bytes: [const { MaybeUninit::uninit() }; CAPACITY], len: 0 }
     }
 
     /// An address whose whole storage is initialised, so that any length the kernel reports is.

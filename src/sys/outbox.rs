@@ -1,6 +1,6 @@
 //! Storage for control messages to send, written front to back.
 
-use std::mem::MaybeUninit;
+use std::{marker::PhantomData, mem::MaybeUninit};
 
 use super::{ALIGN, CmsgLen, HEADER, LEVEL_AT, TYPE_AT, align_up};
 
@@ -16,7 +16,7 @@ impl<const N: usize> Outbox<N> {
     #[inline(always)]
     pub(crate) const fn new() -> Self {
         // INVARIANT: nothing is claimed.
-        Self { bytes: [MaybeUninit::uninit(); N], len: 0 }
+        Self { bytes: [const { MaybeUninit::uninit() }; N], len: 0 }
     }
 
     #[inline(always)]
@@ -74,44 +74,62 @@ impl<'b> ByteSink<'b> {
     /// `payload` is at most `i32::MAX` bytes: the caller has checked.
     #[inline(always)]
     pub(crate) fn push(&mut self, level: i32, ty: i32, payload: &[u8]) -> Result<(), usize> {
-        let space = HEADER + align_up(payload.len());
-        let start = *self.len;
-        let end = start + space;
-        let Some(room) = self.bytes.get_mut(start..end) else {
-            return Err(end);
-        };
-        let base = room.as_mut_ptr().cast::<u8>();
-        if HEADER > TYPE_AT + 4 {
-            zero(base, 0, HEADER);
+        let room = self.room(payload.len())?;
+        room.header(level, ty, payload.len());
+        // The last bytes go with their padding as one whole unit: one store where the length is known.
+        let (whole, rest) = payload.split_at(payload.len() / ALIGN * ALIGN);
+        room.put(HEADER, whole);
+        if !rest.is_empty() {
+            let mut unit = [0; ALIGN];
+            unit[..rest.len()].copy_from_slice(rest);
+            room.put(HEADER + whole.len(), &unit);
         }
-        put(base, 0, &((HEADER + payload.len()) as CmsgLen).to_ne_bytes());
-        put(base, LEVEL_AT, &level.to_ne_bytes());
-        put(base, TYPE_AT, &ty.to_ne_bytes());
-        // The padding first, as one whole unit where there is any: it merges with the payload's last bytes.
-        if payload.len() % ALIGN != 0 {
-            zero(base, space - ALIGN, ALIGN);
-        }
-        put(base, HEADER, payload);
-        // INVARIANT: header, payload and padding have been written, and `get_mut` has checked `end`.
-        *self.len = end;
-        return Ok(());
+        // INVARIANT: header, payload and padding have been written.
+        *self.len += room.space;
+        Ok(())
+    }
 
-        // Both write inside `room`, which is `space` bytes long: every offset above ends at or before `space`.
-        #[inline(always)]
-        fn put(base: *mut u8, at: usize, bytes: &[u8]) {
-            // SAFETY: `at` is inside `room` (see above), in one allocation.
-            let to = unsafe { base.add(at) };
-            // SAFETY: 1. the source is a slice; 2. `at + bytes.len()` is inside `room`; 3. the room is borrowed
-            // exclusively, so they do not overlap.
-            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+    /// Appends a message of integers, at most `count`; none at all make no message.
+    #[inline(always)]
+    pub(crate) fn push_ints(
+        &mut self,
+        level: i32,
+        ty: i32,
+        count: usize,
+        ints: impl Iterator<Item = i32>,
+    ) -> Result<(), usize> {
+        let room = self.room(4 * count)?;
+        let mut written = 0;
+        for (slot, int) in room.ints(count).iter_mut().zip(ints) {
+            slot.write(int.to_ne_bytes());
+            written += 1;
         }
-        #[inline(always)]
-        fn zero(base: *mut u8, at: usize, len: usize) {
-            // SAFETY: `at` is inside `room` (see above), in one allocation.
-            let to = unsafe { base.add(at) };
-            // SAFETY: `at + len` is inside `room`, which is borrowed exclusively.
-            unsafe { std::ptr::write_bytes(to, 0, len) };
+        if written == 0 {
+            return Ok(());
         }
+        let len = 4 * written;
+        room.header(level, ty, len);
+        if len % ALIGN != 0 {
+            room.put(HEADER + len, &[0; ALIGN - 4]);
+        }
+        // INVARIANT: header, so many integers and padding have been written; that is no more than the room.
+        *self.len += HEADER + align_up(len);
+        Ok(())
+    }
+
+    /// Room for one more message behind the others.
+    #[inline(always)]
+    fn room(&mut self, payload: usize) -> Result<Room<'_>, usize> {
+        let space = HEADER + align_up(payload);
+        let end = *self.len + space;
+        // `get_mut` would check also that the range is not reversed.
+        if end > self.bytes.len() {
+            return Err(end);
+        }
+        // SAFETY: `*self.len` is inside the storage (the field's invariant), in one allocation.
+        let base = unsafe { self.bytes.as_mut_ptr().add(*self.len) };
+        // INVARIANT: checked above.
+        Ok(Room { base: base.cast(), space, storage: PhantomData })
     }
 
     /// Writes over bytes that have been written before.
@@ -137,18 +155,48 @@ impl<'b> ByteSink<'b> {
         *self.len = end;
         Ok(())
     }
+}
 
-    /// Lets 4-byte integers be written into bytes that have been written before, from `at` on; returns how many
-    /// there were. Stops at `end`.
+/// Room for one message.
+#[derive(Clone, Copy)]
+struct Room<'s> {
+    // INVARIANT: `base` points to `space` bytes, at least a header, that are borrowed exclusively for 's.
+    base: *mut u8,
+    space: usize,
+    storage: PhantomData<&'s ()>,
+}
+
+impl<'s> Room<'s> {
     #[inline(always)]
-    pub(crate) fn overwrite_ints(&mut self, at: usize, end: usize, ints: impl Iterator<Item = i32>) -> usize {
-        let mut count = 0;
-        for (slot, int) in self.bytes[..*self.len][at..end].chunks_exact_mut(4).zip(ints) {
-            for (byte, value) in slot.iter_mut().zip(int.to_ne_bytes()) {
-                byte.write(value);
-            }
-            count += 1;
+    fn header(self, level: i32, ty: i32, payload: usize) {
+        if HEADER > TYPE_AT + 4 {
+            self.put(0, &[0; HEADER]);
         }
-        count
+        self.put(0, &((HEADER + payload) as CmsgLen).to_ne_bytes());
+        self.put(LEVEL_AT, &level.to_ne_bytes());
+        self.put(TYPE_AT, &ty.to_ne_bytes());
+    }
+
+    /// Writes `bytes` at an offset.
+    #[inline(always)]
+    fn put(self, at: usize, bytes: &[u8]) {
+        debug_assert!(at + bytes.len() <= self.space);
+        // SAFETY: `at` is inside the room: the offsets of this file are those of a header, and of a payload and its
+        // padding, for which the room was measured.
+        let to = unsafe { self.base.add(at) };
+        // SAFETY: 1. the source is a slice; 2. `at + bytes.len()` is inside the room, as above; 3. the room is
+        // borrowed exclusively, so they do not overlap.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+    }
+
+    /// The payload as integers.
+    #[inline(always)]
+    fn ints(self, count: usize) -> &'s mut [MaybeUninit<[u8; 4]>] {
+        debug_assert!(HEADER + 4 * count <= self.space);
+        // SAFETY: the payload follows the header, inside the room.
+        let first = unsafe { self.base.add(HEADER) };
+        // SAFETY: 1. the room was measured for so many integers; 2. bytes have no alignment; 3. it is borrowed
+        // exclusively for 's, and nothing else is written while the slice is used.
+        unsafe { std::slice::from_raw_parts_mut(first.cast(), count) }
     }
 }

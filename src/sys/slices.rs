@@ -13,7 +13,8 @@ pub(crate) const INLINE_SLICES: usize = 64;
 
 /// Buffers to gather from (`msg_iov` of a send).
 pub(crate) struct IoSlices<'a> {
-    // INVARIANT: the first `count` entries of `inline` are initialised, and `count <= INLINE_SLICES`.
+    // INVARIANT: with `borrowed`, it is that list's length; without, so many entries of `inline` are initialised, and
+    // there are no more than INLINE_SLICES. One count for both: the way to the system call has one branch less.
     count: usize,
     borrowed: Option<&'a [IoSlice<'a>]>,
     inline: [MaybeUninit<IoSlice<'a>>; INLINE_SLICES],
@@ -28,11 +29,13 @@ impl<'a> IoSlices<'a> {
 
     #[inline(always)]
     pub(crate) fn as_slice(&self) -> &[IoSlice<'a>] {
-        match self.borrowed {
-            Some(slices) => slices,
-            // SAFETY: the field's invariant: `count` entries are initialised and inside the array.
-            None => unsafe { std::slice::from_raw_parts(self.inline.as_ptr().cast(), self.count) },
-        }
+        let first = match self.borrowed {
+            Some(slices) => slices.as_ptr(),
+            None => self.inline.as_ptr().cast(),
+        };
+        // SAFETY: the field's invariant: behind `first` are `count` initialised entries, of the caller's list or of
+        // the array, borrowed for as long as `self`.
+        unsafe { std::slice::from_raw_parts(first, self.count) }
     }
 
     /// Adds one buffer; when there is no room, says how many there would be.
@@ -55,20 +58,22 @@ impl<'a> IoSlices<'a> {
     /// Adds buffers, by reference as long as they are the only ones.
     #[inline]
     pub(crate) fn set_or_extend(&mut self, slices: &'a [IoSlice<'a>]) -> Result<(), usize> {
-        if self.count == 0 && self.borrowed.is_none() {
-            self.borrowed = Some(slices);
+        if self.count == 0 {
+            // INVARIANT: the list with its length.
+            (self.borrowed, self.count) = (Some(slices), slices.len());
             return Ok(());
         }
         self.extend(slices)
     }
 
     fn extend(&mut self, slices: &[IoSlice<'a>]) -> Result<(), usize> {
-        let before = self.borrowed.unwrap_or(&[]);
-        let needed = self.count + before.len() + slices.len();
+        let needed = self.count + slices.len();
         if needed > INLINE_SLICES {
             return Err(needed);
         }
-        self.borrowed = None;
+        let before = self.borrowed.take().unwrap_or_default();
+        // INVARIANT: those of a borrowed list are counted again as they are written.
+        self.count -= before.len();
         for slice in before.iter().chain(slices) {
             self.inline[self.count].write(*slice);
             // INVARIANT: the entry at the old `count` has just been written.
