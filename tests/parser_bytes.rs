@@ -225,6 +225,6 @@ proptest! {
             ControlMessage::Credentials(credentials),
         ]);
         let unified = <(PktInfo, HopLimit) as ancillary::message::RecvList>::extract(parser::cmsgs(&bytes[..len]));
-        prop_assert_eq!(unified, (Some(PktInfo::V4(v4)), Some(HopLimit(ttl)))); // the first of each counts
+        prop_assert_eq!(unified, (Some(PktInfo::V6(v6)), Some(HopLimit(hops)))); // the last of each counts
     }
 }
