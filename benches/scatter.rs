@@ -32,7 +32,7 @@ fn main() -> io::Result<()> {
                     assert_eq!(a.send(&data).unwrap(), total);
                     let mut header = MsgHdrMut::new();
                     for piece in arrived[..total].chunks_mut(piece) {
-                        header.buf(piece);
+                        header.data(piece);
                     }
                     assert_eq!(header.recv(&b, &mut control).unwrap().len(), total);
                 });

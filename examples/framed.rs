@@ -26,12 +26,10 @@ fn send_frame(stream: &UnixStream, frame: &[u8]) -> io::Result<u32> {
 }
 
 fn recv_frame(stream: &UnixStream) -> io::Result<(Vec<u8>, u32)> {
-    let (mut len, mut control) = ([0; 4], ControlBuf::<()>::new());
-    let mut exact = RecvExact::new(&mut len);
-    let mut waits = wait(stream, PollFlags::POLLIN, || exact.recv(stream, &mut control).map(drop))?;
+    let (mut len, mut control, mut exact) = ([0; 4], ControlBuf::<()>::new(), RecvExact::new());
+    let mut waits = wait(stream, PollFlags::POLLIN, || exact.recv(stream, &mut len, &mut control).map(drop))?;
     let mut frame = vec![0; u32::from_be_bytes(len) as usize]; // a real program checks the length first
-    let mut exact = RecvExact::new(&mut frame);
-    waits += wait(stream, PollFlags::POLLIN, || exact.recv(stream, &mut control).map(drop))?;
+    waits += wait(stream, PollFlags::POLLIN, || exact.recv(stream, &mut frame, &mut control).map(drop))?;
     Ok((frame, waits))
 }
 

@@ -4,7 +4,7 @@ use std::{
     fmt,
     hash::{Hash, Hasher},
     mem::offset_of,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
     os::unix::{ffi::OsStrExt, net as unix},
     path::Path,
 };
@@ -26,9 +26,13 @@ impl SockAddr {
     ///
     /// # Errors
     ///
-    /// A path of more bytes than `sun_path` has (108 on Linux), or with a NUL byte in it.
+    /// An empty path, which names nothing; one of more bytes than `sun_path` has (108 on Linux), or with a NUL byte in
+    /// it.
     pub fn unix(path: impl AsRef<Path>) -> Result<Self, AddrError> {
         let path = path.as_ref().as_os_str().as_bytes();
+        if path.is_empty() {
+            return Err(AddrError::TooShort { found: 0, min: 1 });
+        }
         if let Some(position) = path.iter().position(|&byte| byte == 0) {
             return Err(AddrError::NulByte { position });
         }
@@ -228,6 +232,13 @@ impl Hash for SockAddr {
     }
 }
 
+/// The same as `Debug`.
+impl fmt::Display for SockAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
 /// Prints `192.0.2.1:53`, `"/run/x"`, `@abstract`, `unnamed`, or family and bytes.
 impl fmt::Debug for SockAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -288,8 +299,12 @@ mod sealed {
     }
 }
 
-/// What [`MsgHdr::to`](crate::MsgHdr::to) takes: the standard library's addresses, a [`SockAddr`] or a reference to
-/// one (which is not copied), or an `Option` of these. `None` means the connected peer.
+/// What [`MsgHdr::to`](crate::MsgHdr::to) takes: the standard library's addresses, an address with a port, a [`SockAddr`]
+/// or a reference to one (which is not copied), or an `Option` of these. `None` means the connected peer.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no destination for a message",
+    note = "the standard library's socket addresses, `(IpAddr, u16)`, `SockAddr`, `&SockAddr`, or an `Option` of these are"
+)]
 pub trait ToSockAddr<'a>: sealed::Sealed<'a> {}
 
 impl<'a, T: sealed::Sealed<'a>> ToSockAddr<'a> for T {}
@@ -317,6 +332,20 @@ impl<'a> sealed::Sealed<'a> for SocketAddr {
             SocketAddr::V4(addr) => addr.set(name),
             SocketAddr::V6(addr) => addr.set(name),
         }
+    }
+}
+
+impl<'a> sealed::Sealed<'a> for &SocketAddr {
+    #[inline(always)]
+    fn set(self, name: &mut Name<'a>) {
+        (*self).set(name);
+    }
+}
+
+impl<'a, I: Into<IpAddr>> sealed::Sealed<'a> for (I, u16) {
+    #[inline(always)]
+    fn set(self, name: &mut Name<'a>) {
+        SocketAddr::from(self).set(name);
     }
 }
 

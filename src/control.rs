@@ -1,11 +1,18 @@
 //! Buffers for received control data; they own the descriptors that arrive in them.
 
-use std::{fmt, marker::PhantomData};
+use std::{
+    fmt,
+    marker::PhantomData,
+    os::fd::{BorrowedFd, OwnedFd},
+};
 
 use crate::{
+    addr::SockAddr,
     cmsg::Cmsgs,
+    error::FdCountError,
     message::RecvList,
-    parser,
+    parser::{self, Messages},
+    receive::TakeFds,
     sys::{HeapStorage, Inbox, InboxMut, InlineStorage},
 };
 
@@ -39,7 +46,7 @@ pub struct ControlBuf<L: RecvList = (), const N: usize = 256> {
 }
 
 impl<L: RecvList, const N: usize> ControlBuf<L, N> {
-    /// An empty one.
+    /// An empty one: `ControlBuf::<L>::new()`, with `L` named, since it can be inferred only from a variable's type.
     #[inline(always)]
     pub const fn new() -> Self {
         const { assert!(L::SPACE <= N, "the messages need more than N bytes: give L::SPACE as N") };
@@ -55,6 +62,8 @@ impl<L: RecvList, const N: usize> Default for ControlBuf<L, N> {
 
 /// A control buffer on the heap, its size chosen at run time; otherwise like [`ControlBuf`].
 ///
+/// Made once, used for many receives: it allocates when it is made.
+///
 /// ```
 /// use ancillary::ControlVec;
 ///
@@ -67,9 +76,22 @@ pub struct ControlVec<L: RecvList = ()> {
 }
 
 impl<L: RecvList> ControlVec<L> {
-    /// Of exactly this many bytes; 0 is possible. Allocates once.
+    /// With room for the messages `L`, and at least 256 bytes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_capacity(L::SPACE.max(256))
+    }
+
+    /// Of exactly this many bytes. Fewer than `L::SPACE` cut the messages short.
+    #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
         Self { inbox: Inbox::new(HeapStorage::new(bytes)), list: PhantomData }
+    }
+}
+
+impl<L: RecvList> Default for ControlVec<L> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -84,12 +106,36 @@ pub(crate) mod sealed {
 #[doc(hidden)]
 pub struct Borrowed<'a>(pub(crate) InboxMut<'a>);
 
-/// A [`ControlBuf`] or a [`ControlVec`].
+/// A [`ControlBuf`] or a [`ControlVec`], or a box of one, or a mutable reference to one.
 pub trait ControlBuffer: sealed::Sealed {
     /// The messages it was declared for.
     type List: RecvList;
 }
 
+impl<C: sealed::Sealed + ?Sized> sealed::Sealed for &mut C {
+    #[inline(always)]
+    fn inbox(&mut self) -> Borrowed<'_> {
+        (**self).inbox()
+    }
+}
+
+impl<C: ControlBuffer + ?Sized> ControlBuffer for &mut C {
+    type List = C::List;
+}
+
+impl<C: sealed::Sealed + ?Sized> sealed::Sealed for Box<C> {
+    #[inline(always)]
+    fn inbox(&mut self) -> Borrowed<'_> {
+        (**self).inbox()
+    }
+}
+
+impl<C: ControlBuffer + ?Sized> ControlBuffer for Box<C> {
+    type List = C::List;
+}
+
+// What a receive brought stays readable here when its `Received` is gone: after an error in the middle of a stream, in
+// a loop around readiness, in a completion queue.
 macro_rules! buffer {
     ([$($generics:tt)*] $type:ty) => {
         impl<$($generics)*> sealed::Sealed for $type {
@@ -105,6 +151,7 @@ macro_rules! buffer {
 
         impl<$($generics)*> $type {
             /// Bytes of control data that it can take (`msg_controllen`).
+            #[must_use]
             pub fn capacity(&self) -> usize {
                 self.inbox.capacity()
             }
@@ -112,6 +159,42 @@ macro_rules! buffer {
             /// The messages of the last receive.
             pub fn cmsgs(&self) -> Cmsgs<'_> {
                 Cmsgs::new(self.inbox.received())
+            }
+
+            /// The messages of the last receive as an enum.
+            pub fn messages(&self) -> Messages<'_> {
+                parser::parse(self.inbox.received())
+            }
+
+            /// The declared messages of the last receive; see [`Received::extract`](crate::Received::extract).
+            #[must_use]
+            pub fn extract(&self) -> L::Output {
+                L::extract(self.cmsgs())
+            }
+
+            /// Where the last message came from.
+            #[must_use]
+            pub fn peer(&self) -> Option<&SockAddr> {
+                self.inbox.peer()
+            }
+
+            /// The descriptors that nobody has taken, borrowed.
+            pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> + Clone {
+                self.inbox.fds()
+            }
+
+            /// Takes the descriptors, one after the other.
+            pub fn take_fds(&mut self) -> TakeFds<'_> {
+                TakeFds::new(self.inbox.as_mut())
+            }
+
+            /// Takes exactly `M` descriptors.
+            ///
+            /// # Errors
+            ///
+            /// [`FdCountError`] if there are more or fewer; none is taken then.
+            pub fn take_fds_exact<const M: usize>(&mut self) -> Result<[OwnedFd; M], FdCountError> {
+                self.take_fds().exact()
             }
 
             /// Forgets the last message and closes the descriptors that nobody took.

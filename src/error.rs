@@ -56,6 +56,18 @@ pub enum EncodeError {
         /// Descriptors in the message.
         descriptors: usize,
     },
+    /// Other control messages without a byte of data on an AF_UNIX stream, which drops them likewise.
+    ControlWithoutData {
+        /// Bytes of control messages.
+        found: usize,
+    },
+    /// Control messages were encoded for a destination of one family, and [`to`](crate::MsgHdr::to) named another later.
+    Destination {
+        /// The family they were encoded for (`AF_*`).
+        expected: i32,
+        /// The family of the later destination.
+        found: i32,
+    },
     /// `SCM_RIGHTS` built from plain numbers; only borrowed descriptors can be sent, by
     /// [`ScmRights`](crate::message::ScmRights).
     DescriptorNumbers,
@@ -101,6 +113,15 @@ impl fmt::Display for EncodeError {
             }
             Self::DescriptorsWithoutData { descriptors } => {
                 write!(f, "expected at least one byte of data with {descriptors} descriptor(s) on a stream, found none")
+            }
+            Self::ControlWithoutData { found } => {
+                write!(f, "expected at least one byte of data with {found} bytes of control messages, found none")
+            }
+            Self::Destination { expected, found } => {
+                write!(f, "expected a destination of ")?;
+                fmt_family(expected, f)?;
+                write!(f, ", for which the control messages were encoded, found ")?;
+                fmt_family(found, f)
             }
             Self::DescriptorNumbers => {
                 f.write_str("expected borrowed descriptors (ScmRights), found SCM_RIGHTS as plain numbers")
@@ -218,13 +239,25 @@ pub struct FamilyError {
     pub found: i32,
 }
 
+impl FamilyError {
+    /// For messages of one's own ([`RecvControl::set_enabled`](crate::RecvControl::set_enabled)).
+    #[must_use]
+    pub const fn new(what: &'static str, expected: &'static str, found: i32) -> Self {
+        Self { what, expected, found }
+    }
+}
+
 impl fmt::Display for FamilyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: expected {}, found ", self.what, self.expected)?;
-        match family_name(self.found) {
-            Some(name) => f.write_str(name),
-            None => write!(f, "address family {}", self.found),
-        }
+        fmt_family(self.found, f)
+    }
+}
+
+fn fmt_family(family: i32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match family_name(family) {
+        Some(name) => f.write_str(name),
+        None => write!(f, "address family {family}"),
     }
 }
 

@@ -10,7 +10,7 @@ use nix::libc;
 
 use crate::{
     control::ControlBuffer,
-    error::FamilyError,
+    error::{FamilyError, FdCountError},
     flags::MsgFlags,
     message::{BorrowFd, RecvList, ScmRights},
     receive::{MsgHdrMut, Received, RecvExact},
@@ -32,7 +32,7 @@ pub trait SocketExt: AsFd {
     /// [`FamilyError`] on a socket of a family that never delivers it, else that of setsockopt(2) (ENOPROTOOPT: this
     /// kernel has no such option).
     fn enable<L: RecvList>(&self) -> io::Result<()> {
-        L::set_enabled(self.as_fd(), true)
+        L::set_all_enabled(self.as_fd(), true)
     }
 
     /// Asks the kernel to deliver them no longer.
@@ -41,7 +41,7 @@ pub trait SocketExt: AsFd {
     ///
     /// As [`enable`](Self::enable).
     fn disable<L: RecvList>(&self) -> io::Result<()> {
-        L::set_enabled(self.as_fd(), false)
+        L::set_all_enabled(self.as_fd(), false)
     }
 
     /// Receives one message into one buffer; [`MsgHdrMut`] takes several, and flags.
@@ -51,11 +51,11 @@ pub trait SocketExt: AsFd {
     /// That of recvmsg(2); EINTR is retried, `WouldBlock` is returned. Truncation is no error:
     /// [`Received::require_complete`] makes it one.
     #[inline(always)]
-    fn recv_msg<'a, C: ControlBuffer>(
+    fn recv_msg<'d, 'c, C: ControlBuffer>(
         &self,
-        data: &'a mut [u8],
-        control: &'a mut C,
-    ) -> io::Result<Received<'a, C::List, &'a [u8]>> {
+        data: &'d mut [u8],
+        control: &'c mut C,
+    ) -> io::Result<Received<'c, C::List, &'d [u8]>> {
         MsgHdrMut::new().recv_slice(self.as_fd(), data, control)
     }
 
@@ -65,11 +65,11 @@ pub trait SocketExt: AsFd {
     ///
     /// As [`recv_msg`](Self::recv_msg).
     #[inline(always)]
-    fn recv_msg_uninit<'a, C: ControlBuffer>(
+    fn recv_msg_uninit<'d, 'c, C: ControlBuffer>(
         &self,
-        data: &'a mut [MaybeUninit<u8>],
-        control: &'a mut C,
-    ) -> io::Result<Received<'a, C::List, &'a [u8]>> {
+        data: &'d mut [MaybeUninit<u8>],
+        control: &'c mut C,
+    ) -> io::Result<Received<'c, C::List, &'d [u8]>> {
         MsgHdrMut::new().recv_uninit(self.as_fd(), data, control)
     }
 
@@ -79,11 +79,11 @@ pub trait SocketExt: AsFd {
     ///
     /// As [`recv_msg`](Self::recv_msg).
     #[cfg(feature = "bytes")]
-    fn recv_buf<'a, C: ControlBuffer>(
+    fn recv_msg_buf<'c, C: ControlBuffer>(
         &self,
-        data: &mut impl bytes::BufMut,
-        control: &'a mut C,
-    ) -> io::Result<Received<'a, C::List>> {
+        data: &mut (impl bytes::BufMut + ?Sized),
+        control: &'c mut C,
+    ) -> io::Result<Received<'c, C::List>> {
         MsgHdrMut::new().recv_buf(self.as_fd(), data, control)
     }
 
@@ -93,12 +93,12 @@ pub trait SocketExt: AsFd {
     /// # Errors
     ///
     /// [`ShortReadError`](crate::ShortReadError) (`UnexpectedEof`) says how many bytes came before the peer closed.
-    fn recv_exact<'a, C: ControlBuffer>(
+    fn recv_exact<'c, C: ControlBuffer>(
         &self,
-        data: &'a mut [u8],
-        control: &'a mut C,
-    ) -> io::Result<Received<'a, C::List>> {
-        RecvExact::new(data).recv(self.as_fd(), control)
+        data: &mut [u8],
+        control: &'c mut C,
+    ) -> io::Result<Received<'c, C::List>> {
+        RecvExact::new().recv(self.as_fd(), data, control)
     }
 
     /// Sends data with descriptors, in one call.
@@ -114,62 +114,108 @@ pub trait SocketExt: AsFd {
     }
 
     /// Receives data with at most `N` descriptors, close-on-exec. More than `N` are closed, and reported as
-    /// [`MsgFlags::CTRUNC`].
+    /// [`MsgFlags::CTRUNC`]; [`FdMessage::exact`] makes an error of more and of fewer.
     ///
     /// # Errors
     ///
-    /// As [`recv_msg`](Self::recv_msg).
+    /// As [`recv_msg`](Self::recv_msg). The end of a stream is none: [`FdMessage::is_eof`].
+    #[doc(alias = "SCM_RIGHTS")]
     fn recv_fds<const N: usize>(&self, data: &mut [u8]) -> io::Result<FdMessage<N>> {
         // Room for as many as a message can carry, and for credentials and the like that others have enabled.
         let mut control = crate::ControlBuf::<(), 1536>::new();
         let mut message = self.recv_msg(data, &mut control)?;
-        let (len, mut flags) = (message.len(), message.flags());
-        let mut fds = [const { None }; N];
+        let (len, eof, flags) = (message.len(), message.is_eof(), message.flags());
         let mut arrived = message.take_fds();
-        for (slot, fd) in fds.iter_mut().zip(&mut arrived) {
-            *slot = Some(fd);
-        }
-        if arrived.next().is_some() {
-            flags |= MsgFlags::CTRUNC;
-        }
-        Ok(FdMessage { len, flags, fds })
+        let fds = std::array::from_fn(|_| arrived.next());
+        let surplus = arrived.map(drop).count();
+        let flags = if surplus > 0 { flags | MsgFlags::CTRUNC } else { flags };
+        Ok(FdMessage { len, eof, flags, fds, surplus })
     }
 }
 
 impl<T: AsFd + ?Sized> SocketExt for T {}
 
 /// Data with descriptors, from [`SocketExt::recv_fds`]; iterates over the descriptors, closes what is left.
+///
+/// ```
+/// use ancillary::SocketExt;
+/// use std::os::unix::net::UnixStream;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (a, b) = UnixStream::pair()?;
+/// a.send_fds(b"ours", [&a, &b])?;
+/// let [first, second] = b.recv_fds::<2>(&mut [0; 4])?.exact()?;
+/// # drop((first, second));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct FdMessage<const N: usize> {
     len: usize,
+    eof: bool,
     flags: MsgFlags,
     fds: [Option<OwnedFd>; N],
+    surplus: usize,
 }
 
 impl<const N: usize> FdMessage<N> {
     /// Bytes of data.
     #[expect(clippy::len_without_is_empty, reason = "the length of the data, not of the descriptors")]
+    #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
+    /// Whether the peer has closed the stream; see [`Received::is_eof`].
+    #[must_use]
+    pub fn is_eof(&self) -> bool {
+        self.eof
+    }
+
     /// What the receive reported; [`MsgFlags::CTRUNC`] if descriptors were closed for want of room.
+    #[must_use]
     pub fn flags(&self) -> MsgFlags {
         self.flags
     }
 
     /// The descriptors, borrowed.
-    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> + Clone {
         self.fds.iter().flatten().map(AsFd::as_fd)
+    }
+
+    /// All `N` descriptors.
+    ///
+    /// # Errors
+    ///
+    /// [`FdCountError`] if more or fewer arrived; all are closed then.
+    pub fn exact(self) -> Result<[OwnedFd; N], FdCountError> {
+        let found = self.fds().count() + self.surplus;
+        if found != N {
+            return Err(FdCountError { expected: N, found });
+        }
+        Ok(self.fds.map(|fd| fd.expect("counted above")))
     }
 }
 
 impl<const N: usize> IntoIterator for FdMessage<N> {
     type Item = OwnedFd;
-    type IntoIter = std::iter::Flatten<std::array::IntoIter<Option<OwnedFd>, N>>;
+    type IntoIter = IntoFds<N>;
 
-    fn into_iter(self) -> Self::IntoIter {
-        self.fds.into_iter().flatten()
+    fn into_iter(self) -> IntoFds<N> {
+        IntoFds(self.fds.into_iter().flatten())
+    }
+}
+
+/// The descriptors of an [`FdMessage`]; closes what is not taken.
+#[derive(Debug)]
+#[must_use = "descriptors that are not taken are closed"]
+pub struct IntoFds<const N: usize>(std::iter::Flatten<std::array::IntoIter<Option<OwnedFd>, N>>);
+
+impl<const N: usize> Iterator for IntoFds<N> {
+    type Item = OwnedFd;
+
+    fn next(&mut self) -> Option<OwnedFd> {
+        self.0.next()
     }
 }
 
@@ -179,8 +225,18 @@ impl<const N: usize> IntoIterator for FdMessage<N> {
 ///
 /// That of setsockopt(2).
 #[doc(alias = "setsockopt")]
-pub fn set_option(socket: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> io::Result<()> {
-    sys::set_int_option(socket, level, name, value)
+pub fn set_option(socket: impl AsFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+    sys::set_int_option(socket.as_fd(), level, name, value)
+}
+
+/// The address family of a socket (`AF_*`; `SO_DOMAIN`); for messages of one's own that serve several.
+///
+/// # Errors
+///
+/// That of getsockopt(2).
+#[doc(alias = "SO_DOMAIN")]
+pub fn socket_family(socket: impl AsFd) -> io::Result<i32> {
+    sys::domain(socket.as_fd())
 }
 
 /// The socket's family, if it is an internet one.
@@ -194,6 +250,10 @@ pub(crate) fn require_inet(socket: BorrowedFd<'_>) -> io::Result<()> {
 
 pub(crate) fn require_inet6(socket: BorrowedFd<'_>) -> io::Result<()> {
     require(socket, &[libc::AF_INET6], "AF_INET6").map(drop)
+}
+
+pub(crate) fn require_unix(socket: BorrowedFd<'_>) -> io::Result<()> {
+    require(socket, &[libc::AF_UNIX], "AF_UNIX").map(drop)
 }
 
 #[cfg(linux_like)]

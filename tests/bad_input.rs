@@ -61,7 +61,7 @@ fn null() -> File {
 
 fn nothing_arrived(peer: &impl AsFd) {
     let (mut data, mut control) = ([0; 1], ControlBuf::<()>::new());
-    let result = MsgHdrMut::new().buf(&mut data).flags(RecvFlags::DONTWAIT).recv(peer, &mut control).map(drop);
+    let result = MsgHdrMut::new().data(&mut data).flags(RecvFlags::DONTWAIT).recv(peer, &mut control).map(drop);
     assert_eq!(result.unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 
@@ -239,7 +239,7 @@ fn more_buffers_than_fit_receive_nothing() {
             let mut bytes = [0; 1025];
             let mut header = MsgHdrMut::new();
             for byte in bytes.chunks_mut(1).take(65) {
-                header.buf(byte);
+                header.data(byte);
             }
             let error = header.recv(&b, &mut control).map(drop).unwrap_err();
             says(&error, EncodeError::Slices { needed: 65, available: 64 }, "message needs 65 slices, 64 fit");
@@ -491,7 +491,7 @@ fn a_cut_message_says_what_was_cut() {
                 MsgHdr::new().data(b"whole").send(&a).unwrap();
                 let (mut data, mut control) = ([0; 5], ControlVec::<Credentials>::with_capacity(capacity));
                 let message = b.recv_msg(&mut data[..room], &mut control).unwrap();
-                assert_eq!((message.data(), message.control().len()), (&b"whole"[..room], capacity));
+                assert_eq!((message.data(), message.control_bytes().len()), (&b"whole"[..room], capacity));
                 assert_eq!(message.extract().is_some(), capacity == whole);
                 let Err(error) = message.require_complete() else {
                     assert_eq!(what, "");

@@ -170,7 +170,7 @@ fn udp(ip: &str) {
         assert_eq!(MsgHdr::new().to(to).slices(&slices).send(&client).unwrap(), 128);
         let (mut head, mut tail) = ([0; 100], [MaybeUninit::uninit(); 100]);
         let mut header = MsgHdrMut::new();
-        let message = header.buf(&mut head).uninit(&mut tail).recv(&server, &mut control).unwrap();
+        let message = header.data(&mut head).uninit(&mut tail).recv(&server, &mut control).unwrap();
         assert_eq!(message.len(), 128);
         assert_eq!(header.filled().map(<[u8]>::len).sum::<usize>(), 128);
 
@@ -189,7 +189,7 @@ fn udp(ip: &str) {
         let mut small = ControlBuf::<()>::new();
         let mut cut = [0; 2];
         let mut header = MsgHdrMut::new();
-        let message = header.buf(&mut cut).flags(RecvFlags::TRUNC).recv(&server, &mut small).unwrap();
+        let message = header.data(&mut cut).flags(RecvFlags::TRUNC).recv(&server, &mut small).unwrap();
         assert_eq!((message.len(), message.require_complete().is_err()), (2, true));
     });
     none("uninitialised memory", || {
@@ -230,7 +230,7 @@ fn unix_datagram() {
         none("bytes", || {
             MsgHdr::new().buf(&Buf::chain(&b"hel"[..], &b"lo"[..])).send(&a).unwrap();
             room.clear();
-            b.recv_buf(&mut room, &mut control).unwrap();
+            b.recv_msg_buf(&mut room, &mut control).unwrap();
             assert_eq!(&room[..], b"hello");
         });
     }
@@ -251,11 +251,11 @@ fn unix_stream() {
     b.set_nonblocking(true).unwrap();
     none("RecvExact in two steps", || {
         let mut frame = [0; 6];
-        let mut exact = RecvExact::new(&mut frame);
+        let mut exact = RecvExact::new();
         MsgHdr::new().data(b"fra").send(&a).unwrap();
-        assert_eq!(exact.recv(&b, &mut control).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(exact.recv(&b, &mut frame, &mut control).unwrap_err().kind(), ErrorKind::WouldBlock);
         MsgHdr::new().data(b"me!").send(&a).unwrap();
-        exact.recv(&b, &mut control).unwrap();
+        exact.recv(&b, &mut frame, &mut control).unwrap();
         assert_eq!(&frame, b"frame!");
     });
 }

@@ -101,7 +101,7 @@ fn absent() -> BorrowedFd<'static> {
 fn receive_now(flags: RecvFlags, socket: &impl AsFd) -> io::Result<usize> {
     let (mut data, mut control) = ([0; 64], ControlBuf::<()>::new());
     let mut header = MsgHdrMut::new();
-    header.buf(&mut data).flags(flags | RecvFlags::DONTWAIT).recv(socket, &mut control).map(|message| message.len())
+    header.data(&mut data).flags(flags | RecvFlags::DONTWAIT).recv(socket, &mut control).map(|message| message.len())
 }
 
 fn nothing_arrived(peer: &impl AsFd) {
@@ -411,7 +411,7 @@ fn a_name_that_nobody_asked_for_is_none() {
             MsgHdr::new().to(local(&socket)).data(b"x").send(&socket).unwrap();
             let mut data = [0; 1];
             let mut header = MsgHdrMut::new();
-            header.buf(&mut data);
+            header.data(&mut data);
             if no_peer {
                 header.no_peer();
             }
@@ -537,7 +537,7 @@ fn a_receive_of_what_is_not_there_is_an_errno() {
         for fd in [server.as_fd(), socket.as_fd(), b.as_fd()] {
             let (mut data, mut control) = ([0; 64], ControlVec::<()>::with_capacity(128 << 10));
             let mut header = MsgHdrMut::new();
-            header.buf(&mut data).flags(RecvFlags::ERRQUEUE);
+            header.data(&mut data).flags(RecvFlags::ERRQUEUE);
             assert_eq!(errno(header.recv(fd, &mut control)), libc::EAGAIN);
         }
         MsgHdr::new().to(local(&socket)).data(b"x").send(&socket).unwrap();

@@ -194,7 +194,7 @@ fn taking_goes_on_where_it_stopped() {
         assert_eq!(contents(message.take_fds().take(2)), ["1", "2"]);
         drop(message.take_fds().nth(1)); // skips "3", which is closed
         assert!(message.take_fds().next().is_none());
-        assert_eq!(message.control().len(), cmsg::space(20).unwrap());
+        assert_eq!(message.control_bytes().len(), cmsg::space(20).unwrap());
     });
 }
 
@@ -289,7 +289,7 @@ fn a_buffer_of_any_size_takes_the_descriptors_that_fit_and_leaks_none() {
                     assert_eq!(message.flags().contains(MsgFlags::CTRUNC), expected < n, "{case}");
                     assert_eq!(message.require_complete().is_err(), expected < n, "{case}");
                     let control_len = if expected > 0 { size.min(cmsg::space(4 * expected).unwrap()) } else { 0 };
-                    assert_eq!(message.control().len(), control_len, "{case}");
+                    assert_eq!(message.control_bytes().len(), control_len, "{case}");
                     assert!(message.fds().all(is_cloexec), "{case}");
                     assert_eq!(contents(message.take_fds()), names(0..expected), "{case}");
                     drop(control);
@@ -383,7 +383,7 @@ fn descriptors_that_nobody_asked_for_are_closed() {
             a.send_fds(b"x", &fds).unwrap();
             assert_eq!(b.recv_msg(&mut [0; 1], &mut ControlBuf::<Credentials>::new()).unwrap().extract(), None);
             a.send_fds(b"x", &fds).unwrap();
-            MsgHdrMut::new().buf(&mut [0; 1]).no_peer().recv(&b, &mut ControlBuf::<()>::new()).unwrap();
+            MsgHdrMut::new().data(&mut [0; 1]).no_peer().recv(&b, &mut ControlBuf::<()>::new()).unwrap();
             a.send_fds(b"x", &fds).unwrap();
             let message = b.recv_msg(&mut [0; 1], &mut ControlBuf::<(), 0>::new()).unwrap().flags();
             assert!(message.contains(MsgFlags::CTRUNC));
@@ -435,13 +435,13 @@ fn every_peek_brings_descriptors_of_its_own() {
             let (mut data, mut control) = ([0; 4], ControlBuf::<()>::new());
             for _ in 0..2 {
                 let mut peek = MsgHdrMut::new();
-                let message = peek.buf(&mut data).flags(RecvFlags::PEEK).recv(&b, &mut control).unwrap();
+                let message = peek.data(&mut data).flags(RecvFlags::PEEK).recv(&b, &mut control).unwrap();
                 assert_eq!((message.len(), message.fds().count()), (4, 2));
                 assert_eq!(open_count(), before + 2);
             }
             // One of a third peek is kept over the read.
             let mut peek = MsgHdrMut::new();
-            let mut message = peek.buf(&mut data).flags(RecvFlags::PEEK).recv(&b, &mut control).unwrap();
+            let mut message = peek.data(&mut data).flags(RecvFlags::PEEK).recv(&b, &mut control).unwrap();
             let kept = message.take_fds().next().unwrap();
             let mut message = b.recv_msg(&mut data, &mut control).unwrap();
             assert_eq!(open_count(), before + 3);
@@ -462,7 +462,7 @@ fn a_failed_receive_closes_what_the_last_one_brought() {
             let (mut data, mut control) = ([0; 1], ControlBuf::<()>::new());
             b.recv_msg(&mut data, &mut control).unwrap();
             let mut again = MsgHdrMut::new();
-            let error = again.buf(&mut data).flags(RecvFlags::DONTWAIT).recv(&b, &mut control).unwrap_err();
+            let error = again.data(&mut data).flags(RecvFlags::DONTWAIT).recv(&b, &mut control).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::WouldBlock);
             assert_eq!((control.cmsgs().count(), open_count()), (0, before));
             // Not a socket at all.
@@ -785,7 +785,7 @@ fn inheritable_descriptors_are_not_close_on_exec() {
         let (a, b) = stream();
         a.send_fds(b"x", &numbered(2)).unwrap();
         let (mut data, mut control) = ([0; 1], ControlBuf::<()>::new());
-        let message = MsgHdrMut::new().buf(&mut data).inheritable().recv(&b, &mut control).unwrap();
+        let message = MsgHdrMut::new().data(&mut data).inheritable().recv(&b, &mut control).unwrap();
         assert_eq!((message.fds().count(), message.fds().filter(|fd| is_cloexec(fd)).count()), (2, 0));
     });
 }
@@ -833,8 +833,8 @@ fn descriptors_collected_over_several_calls_are_closed_when_reading_ends_early()
             a.send_fds(b"cd", &numbered(2)).unwrap();
             b.set_nonblocking(true).unwrap();
             let mut frame = [0; 6];
-            let mut exact = RecvExact::new(&mut frame);
-            assert_eq!(exact.recv(&b, &mut control).unwrap_err().kind(), ErrorKind::WouldBlock);
+            let mut exact = RecvExact::new();
+            assert_eq!(exact.recv(&b, &mut frame, &mut control).unwrap_err().kind(), ErrorKind::WouldBlock);
             assert_eq!((exact.received(), open_count()), (4, before + 3));
         }
         drop(a);
@@ -857,7 +857,7 @@ fn an_uninitialised_or_scattered_receive_owns_its_descriptors_too() {
         a.send_fds(b"abc", &fds).unwrap();
         let (mut one, mut two) = ([0; 1], [MaybeUninit::uninit(); 2]);
         let mut header = MsgHdrMut::new();
-        assert_eq!(header.buf(&mut one).uninit(&mut two).recv(&b, &mut control).unwrap().fds().count(), 2);
+        assert_eq!(header.data(&mut one).uninit(&mut two).recv(&b, &mut control).unwrap().fds().count(), 2);
     });
 }
 

@@ -48,7 +48,7 @@ fn question_and_answer_over_a_socket_pair() -> io::Result<()> {
     let (mut data, mut control) = ([0; 1024], ControlBuf::<()>::new());
     let message = parent.recv_msg(&mut data, &mut control)?;
     assert_eq!(message.data(), b"somebody is here");
-    assert!(message.peer().is_none() && !message.is_eof() && message.control().is_empty());
+    assert!(message.peer().is_none() && !message.is_eof() && message.control_bytes().is_empty());
     assert_eq!(child.join().unwrap()?, b"who there?");
 
     let message = parent.recv_msg(&mut data, &mut control)?;
@@ -280,7 +280,7 @@ fn nothing_is_lost_or_doubled_where_both_sides_would_block() -> io::Result<()> {
     let data: Vec<u8> = (0..3usize << 20).map(|i| (i % 251) as u8).collect();
     let (head, tail) = data.split_at(1_000_001);
     let mut copy = vec![0; data.len()];
-    let (mut message, mut exact, mut control) = (MsgHdr::new(), RecvExact::new(&mut copy), ControlBuf::<()>::new());
+    let (mut message, mut exact, mut control) = (MsgHdr::new(), RecvExact::new(), ControlBuf::<()>::new());
     // Descriptors go once, with the first byte, however many calls the rest takes.
     message.data(head).data(tail).control(ScmRights::new([&a, &b, &a]));
     let (mut sent, mut blocked) = (false, 0);
@@ -291,7 +291,7 @@ fn nothing_is_lost_or_doubled_where_both_sides_would_block() -> io::Result<()> {
                 Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
             }
         }
-        match exact.recv(&b, &mut control) {
+        match exact.recv(&b, &mut copy, &mut control) {
             Ok(mut received) => break received.take_fds().count(),
             Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
         }
@@ -313,7 +313,7 @@ fn scatter_into_twelve_and_two() -> io::Result<()> {
         MsgHdr::new().data(MSG).send(from)?;
         let (mut head, mut tail, mut control) = ([0; 12], [0; 2], ControlBuf::<()>::new());
         let mut header = MsgHdrMut::new();
-        let message = header.buf(&mut head).buf(&mut tail).recv(to, &mut control)?;
+        let message = header.data(&mut head).data(&mut tail).recv(to, &mut control)?;
         assert_eq!(message.len(), 14);
         message.require_complete()?;
         assert_eq!(header.filled().collect::<Vec<_>>(), [&b"This is a te"[..], b"st"]);
@@ -336,7 +336,7 @@ fn scatter_with_too_little_room_is_told() -> io::Result<()> {
     let (a, b) = UnixDatagram::pair()?;
     a.send(MSG)?;
     let (mut head, mut tail, mut control) = ([0; 5], [0; 2], ControlBuf::<()>::new());
-    let message = MsgHdrMut::new().buf(&mut head).buf(&mut tail).recv(&b, &mut control)?;
+    let message = MsgHdrMut::new().data(&mut head).data(&mut tail).recv(&b, &mut control)?;
     assert_eq!(message.len(), 7);
     assert!(message.flags().contains(MsgFlags::TRUNC));
     let error = message.require_complete().unwrap_err();
@@ -385,7 +385,7 @@ where
         receiver.disable::<L>()?;
         MsgHdr::new().to(to).data(MSG).send(&sender)?;
         let message = receiver.recv_msg(&mut data, &mut buf)?;
-        assert!(message.control().is_empty(), "{to}: {message:?}");
+        assert!(message.control_bytes().is_empty(), "{to}: {message:?}");
     }
     Ok(())
 }

@@ -188,7 +188,7 @@ fn a_named_client_of_a_packet_socket_is_known_by_name() {
         (message.data(), message.peer()),
         (&b"packet"[..], SockAddr::unix_abstract(client_name.as_bytes()).ok().as_ref())
     );
-    MsgHdrMut::new().buf(&mut data).flags(RecvFlags::DONTWAIT).recv(&server, &mut control).unwrap_err();
+    MsgHdrMut::new().data(&mut data).flags(RecvFlags::DONTWAIT).recv(&server, &mut control).unwrap_err();
     assert_eq!(format!("{:?}", SockAddr::unix_abstract(client_name.as_bytes()).unwrap()), format!("@{client_name}"));
 }
 
@@ -251,7 +251,7 @@ fn the_address_of_one_message_does_not_survive_into_the_next() {
     assert_eq!(socket.recv_msg(&mut [0; 1], &mut control).unwrap().peer(), None);
     MsgHdr::new().to(to).data(b"3").send(&named).unwrap();
     let mut data = [0; 1];
-    let message = MsgHdrMut::new().buf(&mut data).no_peer().recv(&socket, &mut control).unwrap();
+    let message = MsgHdrMut::new().data(&mut data).no_peer().recv(&socket, &mut control).unwrap();
     assert_eq!(message.peer(), None);
 }
 
@@ -331,7 +331,7 @@ fn credentials_that_nobody_wants_are_dropped_silently() {
         MsgHdr::new().data(b"x").control(Credentials::own()).send(&a).unwrap();
         let (mut data, mut control) = ([0; 1], ControlBuf::<Credentials>::new());
         let message = b.recv_msg(&mut data, &mut control).unwrap();
-        assert_eq!((message.extract(), message.control().len()), (None, 0));
+        assert_eq!((message.extract(), message.control_bytes().len()), (None, 0));
         assert!(message.require_complete().is_ok());
     }
 }
@@ -412,18 +412,18 @@ fn what_is_peeked_stays() {
         let mut control = ControlBuf::<Credentials>::new();
         let mut part = [0; 6];
         let mut header = MsgHdrMut::new();
-        let message = header.buf(&mut part).flags(RecvFlags::PEEK).recv(&b, &mut control).unwrap();
+        let message = header.data(&mut part).flags(RecvFlags::PEEK).recv(&b, &mut control).unwrap();
         assert_eq!((message.len(), message.extract()), (6, Some(Credentials::own())));
         assert_eq!(message.flags().contains(MsgFlags::TRUNC), kind != SockType::Stream);
         assert_eq!(&part, b"a mess");
         let mut all = [0; 32];
         let mut header = MsgHdrMut::new();
-        assert_eq!(header.buf(&mut all).flags(RecvFlags::PEEK).recv(&b, &mut control).unwrap().len(), 9);
+        assert_eq!(header.data(&mut all).flags(RecvFlags::PEEK).recv(&b, &mut control).unwrap().len(), 9);
         let mut data = [0; 32];
         let message = b.recv_msg(&mut data, &mut control).unwrap();
         assert_eq!((message.data(), message.extract()), (&b"a message"[..], Some(Credentials::own())));
         let mut header = MsgHdrMut::new();
-        let error = header.buf(&mut all).flags(RecvFlags::DONTWAIT).recv(&b, &mut control).unwrap_err();
+        let error = header.data(&mut all).flags(RecvFlags::DONTWAIT).recv(&b, &mut control).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
     }
 }
@@ -436,7 +436,7 @@ fn dontwait_does_not_wait() {
         let mut data = [0; 1];
         let mut header = MsgHdrMut::new();
         let mut control = ControlBuf::<()>::new();
-        let error = header.buf(&mut data).flags(RecvFlags::DONTWAIT).recv(&b, &mut control).unwrap_err();
+        let error = header.data(&mut data).flags(RecvFlags::DONTWAIT).recv(&b, &mut control).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EAGAIN));
         let big = vec![0; 4096];
         let mut header = MsgHdr::new();
@@ -454,7 +454,7 @@ fn dontwait_does_not_wait() {
         // All of it arrives.
         let mut room = vec![0; 8192];
         while let Ok(message) =
-            MsgHdrMut::new().buf(&mut room).flags(RecvFlags::DONTWAIT).recv(&b, &mut ControlBuf::<()>::new())
+            MsgHdrMut::new().data(&mut room).flags(RecvFlags::DONTWAIT).recv(&b, &mut ControlBuf::<()>::new())
         {
             sent += message.len();
         }
@@ -535,7 +535,7 @@ fn the_real_length_is_told_to_who_asks() {
             let flags = if asked { RecvFlags::TRUNC } else { RecvFlags::empty() };
             let (mut data, mut control) = (vec![b'.'; 30], ControlBuf::<()>::new());
             let mut header = MsgHdrMut::new();
-            let message = header.buf(&mut data[..room]).flags(flags).recv(&b, &mut control).unwrap();
+            let message = header.data(&mut data[..room]).flags(flags).recv(&b, &mut control).unwrap();
             let len = room.min(15);
             assert_eq!((message.len(), message.full_len()), (len, full_len));
             assert_eq!(message.flags().contains(MsgFlags::TRUNC), truncated);
@@ -582,7 +582,7 @@ fn windows_are_filled_and_nothing_else() {
         let (mut one, mut two, mut three) = ([b'.'; 4], [b'.'; 10], [b'.'; 14]);
         let mut control = ControlBuf::<()>::new();
         let mut header = MsgHdrMut::new();
-        let message = header.buf(&mut one).buf(&mut two[2..9]).buf(&mut three).recv(&b, &mut control).unwrap();
+        let message = header.data(&mut one).data(&mut two[2..9]).data(&mut three).recv(&b, &mut control).unwrap();
         assert_eq!(message.len(), 22);
         let pieces: Vec<_> = header.filled().map(<[u8]>::to_vec).collect();
         assert_eq!(pieces, [&b"0123"[..], b"456789a", b"bcdefghijkl"]);
@@ -599,15 +599,15 @@ fn empty_slices_may_stand_anywhere() {
         assert_eq!(sent, 10);
         let (mut one, mut two, mut none, mut control) = ([0; 5], [0; 5], [0; 0], ControlBuf::<()>::new());
         let mut header = MsgHdrMut::new();
-        let message = header.buf(&mut one).buf(&mut none).buf(&mut two).recv(&b, &mut control).unwrap();
-        assert_eq!((message.len(), message.control().len()), (10, 0));
+        let message = header.data(&mut one).data(&mut none).data(&mut two).recv(&b, &mut control).unwrap();
+        assert_eq!((message.len(), message.control_bytes().len()), (10, 0));
         assert!(message.require_complete().is_ok());
         assert_eq!((&one, &two), (b"abcde", b"fghij"));
         // First and alone.
         assert_eq!(MsgHdr::new().data(b"").data(b"x").data(b"").send(&a).unwrap(), 1);
         let mut none = [0; 0];
         let mut header = MsgHdrMut::new();
-        assert_eq!(header.buf(&mut none).buf(&mut one).recv(&b, &mut control).unwrap().len(), 1);
+        assert_eq!(header.data(&mut none).data(&mut one).recv(&b, &mut control).unwrap().len(), 1);
     }
 }
 
@@ -678,7 +678,7 @@ fn no_control_data_and_no_room_for_it_work() {
         assert_eq!(MsgHdr::new().data(b"x").control(()).control(None::<Credentials>).send(&a).unwrap(), 1);
         let (mut data, mut control) = ([0; 1], ControlVec::<()>::with_capacity(0));
         let message = b.recv_msg(&mut data, &mut control).unwrap();
-        assert_eq!((message.data(), message.control().len(), message.cmsgs().count()), (&b"x"[..], 0, 0));
+        assert_eq!((message.data(), message.control_bytes().len(), message.cmsgs().count()), (&b"x"[..], 0, 0));
         assert!(message.require_complete().is_ok());
     }
 }
@@ -705,14 +705,14 @@ fn out_of_band_data_is_a_byte_of_its_own() {
     let (a, b) = pair(SockType::Stream);
     let (mut data, mut control) = ([0; 8], ControlBuf::<()>::new());
     let mut header = MsgHdrMut::new();
-    let error = header.buf(&mut data).flags(RecvFlags::OOB).recv(&b, &mut control).unwrap_err();
+    let error = header.data(&mut data).flags(RecvFlags::OOB).recv(&b, &mut control).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
     // AF_UNIX has it since Linux 5.15, if configured.
     if MsgHdr::new().data(b"ab").flags(SendFlags::OOB).send(&a).is_err() {
         return;
     }
     let mut header = MsgHdrMut::new();
-    let message = header.buf(&mut data).flags(RecvFlags::OOB).recv(&b, &mut control).unwrap();
+    let message = header.data(&mut data).flags(RecvFlags::OOB).recv(&b, &mut control).unwrap();
     assert_eq!((message.len(), message.flags().contains(MsgFlags::OOB)), (1, true));
     assert_eq!(data[0], b'b');
 }
@@ -778,7 +778,7 @@ fn what_arrived_prints_in_one_line() {
     let own = Credentials::own();
     let text = format!("{message:?}");
     assert!(text.contains(&format!("control: [{{SCM_CREDENTIALS {own}}}]")), "{text}");
-    assert_eq!(message.control().len(), cmsg::space(12).unwrap());
+    assert_eq!(message.control_bytes().len(), cmsg::space(12).unwrap());
 }
 
 #[cfg(feature = "bytes")]
@@ -809,7 +809,7 @@ mod with_bytes {
             let mut control = ControlBuf::<Credentials>::new();
             for text in [&b"one "[..], b"two "] {
                 MsgHdr::new().data(text).send(&a).unwrap();
-                let message = b.recv_buf(&mut buffer, &mut control).unwrap();
+                let message = b.recv_msg_buf(&mut buffer, &mut control).unwrap();
                 assert_eq!((message.len(), message.extract()), (4, Some(Credentials::own())));
             }
             assert_eq!((&buffer[..], buffer.capacity()), (&b"one two "[..], 64));
@@ -823,17 +823,17 @@ mod with_bytes {
         MsgHdr::new().data(b"too long").send(&a).unwrap();
         let mut control = ControlBuf::<()>::new();
         let mut buffer = BytesMut::with_capacity(16).limit(3);
-        let message = b.recv_buf(&mut buffer, &mut control).unwrap();
+        let message = b.recv_msg_buf(&mut buffer, &mut control).unwrap();
         assert_eq!((message.len(), message.flags().contains(MsgFlags::TRUNC)), (3, true));
         let mut buffer = buffer.into_inner();
         assert_eq!(&buffer[..], b"too");
         b.set_nonblocking(true).unwrap();
-        assert_eq!(b.recv_buf(&mut buffer, &mut control).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(b.recv_msg_buf(&mut buffer, &mut control).unwrap_err().kind(), ErrorKind::WouldBlock);
         assert_eq!(&buffer[..], b"too");
         let mut vec = vec![1, 2];
         vec.reserve(8);
         MsgHdr::new().data(&[3, 4]).send(&a).unwrap();
-        b.recv_buf(&mut vec, &mut control).unwrap();
+        b.recv_msg_buf(&mut vec, &mut control).unwrap();
         assert_eq!(vec, [1, 2, 3, 4]);
     }
 }

@@ -130,7 +130,7 @@ fn header(times: u32) {
         black_box(message.with_raw(|raw| _ = black_box(raw)).is_ok());
     });
     let mut message = MsgHdr::new();
-    message.to(&to).data(b"data").control((IpTtl(TTL), IpPktInfo::source(SOURCE))).with_raw(check).unwrap();
+    message.to(to).data(b"data").control((IpTtl(TTL), IpPktInfo::source(SOURCE))).with_raw(check).unwrap();
 }
 
 fn header_c(times: u32) {

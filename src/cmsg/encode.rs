@@ -1,6 +1,7 @@
 //! Appending control messages to a buffer.
 
 use std::{
+    fmt,
     marker::PhantomData,
     os::fd::{AsRawFd, BorrowedFd},
 };
@@ -8,7 +9,7 @@ use std::{
 use nix::libc;
 
 use super::{CmsgId, Cmsgs};
-use crate::{EncodeError, SendControl, sys};
+use crate::{EncodeError, SendControl, parser, sys};
 
 const RIGHTS: CmsgId = CmsgId::new(libc::SOL_SOCKET, libc::SCM_RIGHTS);
 
@@ -71,7 +72,11 @@ impl<'b, 'fd> ControlOut<'b, 'fd> {
     where
         I: Iterator<Item = BorrowedFd<'fd>> + Clone,
     {
-        let count = fds.clone().count();
+        // Counted no further than needed: an iterator may have no end.
+        let count = match fds.size_hint().0 {
+            least if least > sys::MAX_FDS => least,
+            _ => fds.clone().take(sys::MAX_FDS + 1).count(),
+        };
         if count == 0 {
             return Ok(());
         }
@@ -160,6 +165,12 @@ impl<'b, 'fd> ControlOut<'b, 'fd> {
     #[expect(clippy::len_without_is_empty, reason = "a count of bytes, not a collection")]
     pub fn len(&self) -> usize {
         self.sink.len()
+    }
+}
+
+impl fmt::Debug for ControlOut<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        parser::fmt_list(Cmsgs::new(self.sink.as_bytes()), f)
     }
 }
 

@@ -201,13 +201,18 @@ impl RecvControl for IpTos {
 /// [ip(7)](https://man7.org/linux/man-pages/man7/ip.7.html), `IP_PKTINFO`; net/ipv4/ip_sockglue.c, `ip_cmsg_recv_pktinfo`
 #[doc(alias = "IP_PKTINFO")]
 #[doc(alias = "in_pktinfo")]
+#[doc(alias = "IP_RECVDSTADDR")]
+#[doc(alias = "IP_SENDSRCADDR")]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct IpPktInfo {
-    /// Interface index (`ipi_ifindex`); 0 to send: any.
+    /// Interface index (`ipi_ifindex`; [`interface`](crate::interface)); 0 to send: any.
+    #[doc(alias = "ipi_ifindex")]
     pub ifindex: u32,
     /// Local address (`ipi_spec_dst`); the source when sent.
+    #[doc(alias = "ipi_spec_dst")]
     pub spec_dst: Ipv4Addr,
     /// Destination in the header (`ipi_addr`); ignored when sent.
+    #[doc(alias = "ipi_addr")]
     pub addr: Ipv4Addr,
 }
 

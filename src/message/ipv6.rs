@@ -168,13 +168,20 @@ impl RecvControl for TClass {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Ipv6PktInfo {
     /// Destination received, source sent (`ipi6_addr`).
+    #[doc(alias = "ipi6_addr")]
     pub addr: Ipv6Addr,
-    /// Interface index (`ipi6_ifindex`); 0 to send: any.
+    /// Interface index (`ipi6_ifindex`; [`interface`](crate::interface)); 0 to send: any.
+    #[doc(alias = "ipi6_ifindex")]
     pub ifindex: u32,
 }
 
 impl Ipv6PktInfo {
     pub(crate) const ID: CmsgId = CmsgId::new(IPPROTO_IPV6, libc::IPV6_PKTINFO);
+
+    /// To send from `source`, over any interface.
+    pub const fn source(source: Ipv6Addr) -> Self {
+        Self { addr: source, ifindex: 0 }
+    }
 }
 
 impl fmt::Display for Ipv6PktInfo {

@@ -25,6 +25,7 @@
 mod ip;
 mod ipv6;
 pub(crate) mod rights;
+#[cfg(linux_like)]
 mod socket;
 mod timestamp;
 mod unified;
@@ -32,6 +33,7 @@ mod unified;
 pub use ip::{IpPktInfo, IpTos, IpTtl};
 pub use ipv6::{Ipv6HopLimit, Ipv6PktInfo, TClass};
 pub use rights::{BorrowFd, ReceivedRights, ScmRights, ScmRightsSpace};
+#[cfg(linux_like)]
 pub use socket::Credentials;
 pub use timestamp::Timestamp;
 pub use unified::{Ecn, HopLimit, PktInfo, TrafficClass};
@@ -49,6 +51,10 @@ use crate::{
 /// What can be sent as control data: a message, several in a tuple or slice, or none (`Option`).
 ///
 /// `'fd` is how long the descriptors in it stay borrowed; a message without descriptors implements it for any.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be sent as control data",
+    note = "a message, a tuple of up to twelve, a slice, a `Vec`, an `Option`, or a reference to one of these can"
+)]
 pub trait SendControl<'fd> {
     /// Appends the messages to `out`.
     ///
@@ -59,6 +65,13 @@ pub trait SendControl<'fd> {
 }
 
 /// A message that can be received: what it is, how to read it, how to ask for it.
+///
+/// The value owns what it holds. Messages of any length are read as [`RawCmsg`] or
+/// [`ControlMessage`](crate::parser::ControlMessage), which borrow.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a control message that can be received",
+    note = "a list is one message, or a tuple of up to twelve, not nested; to receive descriptors: `ScmRightsSpace<N>`"
+)]
 pub trait RecvControl: Sized {
     /// The longest payload of it, which reserves its room in a [`ControlBuf`](crate::ControlBuf).
     const PAYLOAD_LEN: usize;
@@ -85,6 +98,8 @@ pub trait RecvControl: Sized {
 }
 
 /// What is declared once: a message or a tuple of up to twelve; it sets the options, sizes the buffer and is extracted.
+///
+/// Types may overlap: a message goes to each that matches it. A struct of your own can implement it, to get named fields.
 pub trait RecvList {
     /// An `Option` for each message.
     type Output;
@@ -97,7 +112,7 @@ pub trait RecvList {
     /// # Errors
     ///
     /// The first one; what was set before it stays set.
-    fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()>;
+    fn set_all_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()>;
 
     /// Reads each, in one walk. Of several of one type the last that can be read counts.
     fn extract(cmsgs: Cmsgs<'_>) -> Self::Output;
@@ -114,7 +129,7 @@ impl<T: RecvControl> RecvList for T {
     type Output = Option<T>;
     const SPACE: usize = space_of::<T>();
 
-    fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+    fn set_all_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
         <T as RecvControl>::set_enabled(socket, on)
     }
 
@@ -127,7 +142,7 @@ impl<T: RecvControl> RecvList for T {
 impl RecvList for () {
     type Output = ();
     const SPACE: usize = 0;
-    fn set_enabled(_: BorrowedFd<'_>, _: bool) -> io::Result<()> {
+    fn set_all_enabled(_: BorrowedFd<'_>, _: bool) -> io::Result<()> {
         Ok(())
     }
     fn extract(_: Cmsgs<'_>) {}
@@ -139,7 +154,7 @@ macro_rules! tuples {
             type Output = ($(Option<$name>,)+);
             const SPACE: usize = 0 $(+ space_of::<$name>())+;
 
-            fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+            fn set_all_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
                 $(<$name as RecvControl>::set_enabled(socket, on)?;)+
                 Ok(())
             }
@@ -198,6 +213,18 @@ impl<'fd, T: SendControl<'fd>> SendControl<'fd> for Option<T> {
     #[inline(always)]
     fn encode(&self, out: &mut ControlOut<'_, 'fd>) -> Result<(), EncodeError> {
         self.iter().try_for_each(|message| message.encode(out))
+    }
+}
+
+impl<'fd, T: SendControl<'fd> + ?Sized> SendControl<'fd> for Box<T> {
+    fn encode(&self, out: &mut ControlOut<'_, 'fd>) -> Result<(), EncodeError> {
+        (**self).encode(out)
+    }
+}
+
+impl<'fd, T: SendControl<'fd>> SendControl<'fd> for Vec<T> {
+    fn encode(&self, out: &mut ControlOut<'_, 'fd>) -> Result<(), EncodeError> {
+        self.as_slice().encode(out)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Descriptors (`SCM_RIGHTS`); see [unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html).
 
 use std::{
-    fmt,
+    fmt, io,
     os::fd::{AsFd, BorrowedFd, RawFd},
 };
 
@@ -11,6 +11,7 @@ use super::{RecvControl, SendControl};
 use crate::{
     cmsg::{CmsgId, ControlOut, RawCmsg},
     error::{DecodeError, EncodeError},
+    socket::require_unix,
 };
 
 pub(crate) const ID: CmsgId = CmsgId::new(libc::SOL_SOCKET, libc::SCM_RIGHTS);
@@ -22,7 +23,8 @@ pub(crate) const ID: CmsgId = CmsgId::new(libc::SOL_SOCKET, libc::SCM_RIGHTS);
 /// none at all emits none. On a stream they travel with the first byte of data, so there must be one. The sender's
 /// descriptors stay open and stay its own. Sockets of other families ignore the message.
 ///
-/// Anything that is [`AsFd`] will do, by reference; the header keeps the borrow. A bare number has to be vouched for
+/// Anything that is [`AsFd`] will do, by reference; the header keeps the borrow. Different types go together as
+/// `[file.as_fd(), socket.as_fd()]`. To receive them see [`ScmRightsSpace`]. A bare number has to be vouched for
 /// with [`BorrowedFd::borrow_raw`], which is `unsafe` in the standard library because the number may not be yours.
 ///
 /// # Wire layout
@@ -68,8 +70,8 @@ pub(crate) const ID: CmsgId = CmsgId::new(libc::SOL_SOCKET, libc::SCM_RIGHTS);
 ///
 /// # Errors
 ///
-/// Building: [`EncodeError::Descriptors`] for more than 253. Sending: EBADF cannot happen; ETOOMANYREFS when too many
-/// of this user's are in flight; EPERM when the receiver has refused them (`SO_PASSRIGHTS`, Linux 6.16).
+/// Building: [`EncodeError::Descriptors`] for more than 253. Sending: ETOOMANYREFS when more of this user's are in
+/// flight than `RLIMIT_NOFILE` (`CAP_SYS_RESOURCE` or `CAP_SYS_ADMIN` lift it); EINVAL for an io_uring; EPERM when the receiver has refused them (`SO_PASSRIGHTS`, Linux 6.16).
 ///
 /// # References
 ///
@@ -129,9 +131,11 @@ impl<'fd, T: AsFd + ?Sized> BorrowFd<'fd> for &'fd T {
     }
 }
 
-/// Room for `N` received descriptors in a [`ControlBuf`](crate::ControlBuf); extracted, it is how many arrived.
+/// Room for at least `N` received descriptors in a [`ControlBuf`](crate::ControlBuf); extracted, it is how many arrived.
 ///
-/// The descriptors themselves come from [`Received::take_fds`](crate::Received::take_fds). Nothing needs enabling.
+/// The descriptors themselves come from [`Received::take_fds`](crate::Received::take_fds). Nothing needs enabling. More
+/// than `N` may arrive: the buffer may be larger, and padding alone has room for one more;
+/// [`take_fds_exact`](crate::Received::take_fds_exact) takes so many and no others.
 ///
 /// ```
 /// use ancillary::{ControlBuf, message::{Credentials, ScmRightsSpace}};
@@ -139,6 +143,7 @@ impl<'fd, T: AsFd + ?Sized> BorrowFd<'fd> for &'fd T {
 /// let control = ControlBuf::<(ScmRightsSpace<4>, Credentials)>::new();
 /// # drop(control);
 /// ```
+#[doc(alias = "SCM_RIGHTS")]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ScmRightsSpace<const N: usize> {
     /// Descriptors that arrived.
@@ -154,6 +159,11 @@ impl<const N: usize> RecvControl for ScmRightsSpace<N> {
 
     fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
         Ok(Self { count: cmsg.payload().len() / 4 })
+    }
+
+    /// Only says whether descriptors can arrive at all.
+    fn set_enabled(socket: BorrowedFd<'_>, _: bool) -> io::Result<()> {
+        require_unix(socket)
     }
 }
 

@@ -1,15 +1,10 @@
-//! Control messages of level `SOL_SOCKET`; see [unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html).
+//! Control messages of level `SOL_SOCKET` that Linux has; see [unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html).
 
-use std::fmt;
-#[cfg(linux_like)]
-use std::{io, os::fd::BorrowedFd};
+use std::{fmt, io, os::fd::BorrowedFd};
 
-#[cfg(linux_like)]
 use nix::libc::{self, SOL_SOCKET};
 
-#[cfg(linux_like)]
 use super::{RecvControl, SendControl};
-#[cfg(linux_like)]
 use crate::{
     cmsg::{CmsgId, ControlOut, RawCmsg},
     error::{DecodeError, EncodeError},
@@ -67,12 +62,10 @@ impl fmt::Display for Credentials {
     }
 }
 
-#[cfg(linux_like)]
 impl Credentials {
     pub(crate) const ID: CmsgId = CmsgId::new(SOL_SOCKET, libc::SCM_CREDENTIALS);
 }
 
-#[cfg(linux_like)]
 impl SendControl<'_> for Credentials {
     #[inline]
     fn encode(&self, out: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
@@ -84,7 +77,6 @@ impl SendControl<'_> for Credentials {
     }
 }
 
-#[cfg(linux_like)]
 impl RecvControl for Credentials {
     const PAYLOAD_LEN: usize = 12;
 

@@ -40,6 +40,8 @@ use crate::{
 #[doc(alias = "SCM_TIMESTAMPNS")]
 #[doc(alias = "SO_TIMESTAMP")]
 #[doc(alias = "SO_TIMESTAMPNS")]
+#[doc(alias = "SO_TIMESTAMP_NEW")]
+#[doc(alias = "SO_TIMESTAMPNS_NEW")]
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Timestamp {
     secs: i64,
@@ -61,6 +63,12 @@ impl Timestamp {
     pub(crate) const MICROS_NEW: CmsgId = CmsgId::new(SOL_SOCKET, 0x46);
     #[cfg(all(linux_like, any(target_arch = "sparc", target_arch = "sparc64")))]
     pub(crate) const NANOS_NEW: CmsgId = CmsgId::new(SOL_SOCKET, 0x42);
+
+    /// Of seconds since 1970, UTC, and nanoseconds; `None` from 1,000,000,000 of these on.
+    #[must_use]
+    pub const fn new(secs: i64, nanos: u32) -> Option<Self> {
+        if nanos < 1_000_000_000 { Some(Self { secs, nanos }) } else { None }
+    }
 
     /// Seconds since 1970, UTC.
     pub const fn seconds(self) -> i64 {

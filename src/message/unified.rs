@@ -49,9 +49,23 @@ fn encode_either<'fd>(
 ///
 /// See [`IpTtl`] and [`Ipv6HopLimit`] for the layouts.
 #[doc(alias = "IP_TTL")]
+#[doc(alias = "IP_RECVTTL")]
 #[doc(alias = "IPV6_HOPLIMIT")]
+#[doc(alias = "IPV6_RECVHOPLIMIT")]
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct HopLimit(pub u8);
+
+impl From<IpTtl> for HopLimit {
+    fn from(ttl: IpTtl) -> Self {
+        Self(ttl.0)
+    }
+}
+
+impl From<Ipv6HopLimit> for HopLimit {
+    fn from(hops: Ipv6HopLimit) -> Self {
+        Self(hops.0)
+    }
+}
 
 impl fmt::Display for HopLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -141,8 +155,10 @@ impl Ecn {
 ///
 /// See [`IpTos`] and [`TClass`] for the layouts; RFC 2474 s. 3 for DSCP.
 #[doc(alias = "IP_TOS")]
+#[doc(alias = "IP_RECVTOS")]
 #[doc(alias = "IPV6_TCLASS")]
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[doc(alias = "IPV6_RECVTCLASS")]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct TrafficClass(pub u8);
 
 impl TrafficClass {
@@ -159,6 +175,18 @@ impl TrafficClass {
     /// The congestion bits.
     pub const fn ecn(self) -> Ecn {
         Ecn::from_bits(self.0)
+    }
+}
+
+impl From<IpTos> for TrafficClass {
+    fn from(tos: IpTos) -> Self {
+        Self(tos.0)
+    }
+}
+
+impl From<TClass> for TrafficClass {
+    fn from(class: TClass) -> Self {
+        Self(class.0)
     }
 }
 
@@ -224,7 +252,10 @@ impl RecvControl for TrafficClass {
 /// # }
 /// ```
 #[doc(alias = "IP_PKTINFO")]
+#[doc(alias = "IP_RECVDSTADDR")]
+#[doc(alias = "IP_SENDSRCADDR")]
 #[doc(alias = "IPV6_PKTINFO")]
+#[doc(alias = "IPV6_RECVPKTINFO")]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum PktInfo {
     /// `IP_PKTINFO`
@@ -238,7 +269,7 @@ impl PktInfo {
     pub fn source(source: impl Into<IpAddr>) -> Self {
         match source.into() {
             IpAddr::V4(addr) => Self::V4(IpPktInfo::source(addr)),
-            IpAddr::V6(addr) => Self::V6(Ipv6PktInfo { addr, ifindex: 0 }),
+            IpAddr::V6(addr) => Self::V6(Ipv6PktInfo::source(addr)),
         }
     }
 

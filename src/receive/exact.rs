@@ -5,10 +5,10 @@ use std::{io, os::fd::AsFd};
 use super::{MsgHdrMut, Received};
 use crate::{control::ControlBuffer, error::ShortReadError, flags::RecvFlags, sys};
 
-/// Fills a buffer from a stream, over as many calls as it takes, and keeps the control data of all of them.
+/// How far a buffer has been filled from a stream, over as many calls as it takes; it keeps the control data of all.
 ///
-/// On `WouldBlock` it remembers how far it came: calling [`recv`](Self::recv) again with the same control buffer
-/// continues.
+/// It borrows nothing, so it can live beside the buffers in the state of a connection. On `WouldBlock` it remembers how
+/// far it came: calling [`recv`](Self::recv) again with the same two buffers continues. Success starts it afresh.
 ///
 /// ```
 /// use ancillary::{ControlBuf, RecvExact};
@@ -17,36 +17,38 @@ use crate::{control::ControlBuffer, error::ShortReadError, flags::RecvFlags, sys
 /// # fn main() -> std::io::Result<()> {
 /// let (mut a, b) = UnixStream::pair()?;
 /// b.set_nonblocking(true)?;
-/// let (mut frame, mut control) = ([0; 6], ControlBuf::<()>::new());
-/// let mut exact = RecvExact::new(&mut frame);
+/// let (mut frame, mut control, mut exact) = ([0; 6], ControlBuf::<()>::new(), RecvExact::new());
 /// a.write_all(b"fra")?;
-/// assert_eq!(exact.recv(&b, &mut control).unwrap_err().kind(), ErrorKind::WouldBlock);
+/// assert_eq!(exact.recv(&b, &mut frame, &mut control).unwrap_err().kind(), ErrorKind::WouldBlock);
 /// assert_eq!(exact.received(), 3);
 /// a.write_all(b"me!")?;
-/// exact.recv(&b, &mut control)?;
+/// exact.recv(&b, &mut frame, &mut control)?;
 /// assert_eq!(&frame, b"frame!");
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
-pub struct RecvExact<'d> {
-    data: &'d mut [u8],
+#[derive(Clone, Debug, Default)]
+pub struct RecvExact {
     received: usize,
     started: bool,
 }
 
-impl<'d> RecvExact<'d> {
-    /// To fill this buffer.
-    pub fn new(data: &'d mut [u8]) -> Self {
-        Self { data, received: 0, started: false }
+impl RecvExact {
+    /// At the start.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { received: 0, started: false }
     }
 
     /// Bytes received so far; they stand at the start of the buffer.
+    #[must_use]
     pub fn received(&self) -> usize {
         self.received
     }
 
     /// Receives until the buffer is full. An empty buffer is full at once.
+    ///
+    /// Of messages that come with every call, as credentials do, the last of each kind is kept; of descriptors all.
     ///
     /// # Errors
     ///
@@ -55,24 +57,26 @@ impl<'d> RecvExact<'d> {
     pub fn recv<'c, C: ControlBuffer>(
         &mut self,
         socket: impl AsFd,
+        data: &mut [u8],
         control: &'c mut C,
     ) -> io::Result<Received<'c, C::List>> {
         let socket = socket.as_fd();
         let mut inbox = control.inbox().0;
         if !self.started {
             inbox.rearm();
-            self.started = true;
+            *self = Self { received: 0, started: true };
         }
-        let (total, mut flags) = (self.data.len(), 0);
-        while self.received < total {
+        let (total, mut flags) = (data.len(), 0);
+        while let Some(rest) = data.get_mut(self.received..).filter(|rest| !rest.is_empty()) {
             let ask = MsgHdrMut::new().ask(true);
-            let (arrival, _) = inbox.recv_slice(socket, &mut self.data[self.received..], ask)?;
+            let (arrival, _) = inbox.recv_slice(socket, rest, ask)?;
             flags |= arrival.flags;
             if arrival.returned == 0 {
                 return Err(ShortReadError { expected: total, received: self.received }.into());
             }
             self.received += arrival.returned;
         }
+        self.started = false;
         let arrival = sys::Arrival { returned: total, flags };
         Ok(Received::new(inbox, socket, arrival, total, RecvFlags::empty(), ()))
     }

@@ -30,7 +30,7 @@ use crate::{control::ControlBuffer, error::EncodeError, flags::RecvFlags, sys};
 /// let (a, b) = UnixDatagram::pair()?;
 /// a.send(b"This is a test")?;
 /// let (mut head, mut tail, mut control) = ([0; 12], [0; 2], ControlBuf::<()>::new());
-/// let message = MsgHdrMut::new().buf(&mut head).buf(&mut tail).recv(&b, &mut control)?;
+/// let message = MsgHdrMut::new().data(&mut head).data(&mut tail).recv(&b, &mut control)?;
 /// assert_eq!((message.len(), &head, &tail), (14, b"This is a te", b"st"));
 /// # Ok(())
 /// # }
@@ -53,9 +53,10 @@ impl<'a> MsgHdrMut<'a> {
         Self { slices: sys::IoSlicesMut::new(), flags: RecvFlags::empty(), peer: true, inheritable: false, error: None }
     }
 
-    /// One more buffer to scatter into (`msg_iov`), up to 64.
+    /// One more buffer to scatter into (`msg_iov`), up to 64; [`slices`](Self::slices) takes more.
+    #[doc(alias = "msg_iov")]
     #[inline(always)]
-    pub fn buf(&mut self, bytes: &'a mut [u8]) -> &mut Self {
+    pub fn data(&mut self, bytes: &'a mut [u8]) -> &mut Self {
         let pushed = self.slices.push(bytes);
         self.note(pushed)
     }
@@ -67,10 +68,12 @@ impl<'a> MsgHdrMut<'a> {
         self.note(pushed)
     }
 
-    /// Many buffers, up to 1,024 (`IOV_MAX`); they must be the only ones.
+    /// Many buffers: by reference, up to 1,024 (`IOV_MAX`), when they are all there is; else copied into the header's
+    /// 64.
+    #[doc(alias = "IOV_MAX")]
     #[inline]
     pub fn slices(&mut self, slices: &'a mut [IoSliceMut<'a>]) -> &mut Self {
-        let set = self.slices.set(slices);
+        let set = self.slices.set_or_extend(slices);
         self.note(set)
     }
 
@@ -106,8 +109,9 @@ impl<'a> MsgHdrMut<'a> {
     ///
     /// # Errors
     ///
-    /// [`EncodeError::Slices`] for more buffers than fit; else that of recvmsg(2), errno preserved. EINTR is retried,
+    /// [`EncodeError::Slices`] for more buffers than fit, and nothing has been received then; else that of recvmsg(2), errno preserved. EINTR is retried,
     /// `WouldBlock` is returned. Truncation is no error.
+    #[doc(alias = "recvmsg")]
     #[inline(always)]
     pub fn recv<'c, C: ControlBuffer>(
         &mut self,
@@ -122,6 +126,27 @@ impl<'a> MsgHdrMut<'a> {
         let mut inbox = control.inbox().0;
         let arrival = inbox.recv(socket, &mut self.slices, ask)?;
         Ok(Received::new(inbox, socket, arrival, self.slices.capacity(), self.flags, ()))
+    }
+
+    /// Receives one message into the spare capacity of a [`bytes::BufMut`] (its first chunk: reserve before), which
+    /// advances. It takes the place of other buffers.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv); [`EncodeError::Slices`] if there are other buffers.
+    #[cfg(feature = "bytes")]
+    pub fn recv_buf<'c, C: ControlBuffer>(
+        &mut self,
+        socket: impl AsFd,
+        data: &mut (impl bytes::BufMut + ?Sized),
+        control: &'c mut C,
+    ) -> io::Result<Received<'c, C::List>> {
+        if self.slices.count() > 0 {
+            return Err(EncodeError::Slices { needed: self.slices.count() + 1, available: 1 }.into());
+        }
+        let (mut inbox, capacity) = (control.inbox().0, data.chunk_mut().len());
+        let arrival = sys::recv_buf_mut(&mut inbox, socket.as_fd(), data, self.ask(false))?;
+        Ok(Received::new(inbox, socket.as_fd(), arrival, capacity, self.flags, ()))
     }
 
     /// What the last receive wrote, piece by piece.
@@ -148,39 +173,27 @@ impl<'a> MsgHdrMut<'a> {
     }
 
     #[inline(always)]
-    pub(crate) fn recv_slice<'d, C: ControlBuffer>(
+    pub(crate) fn recv_slice<'d, 'c, C: ControlBuffer>(
         &self,
         socket: BorrowedFd<'_>,
         data: &'d mut [u8],
-        control: &'d mut C,
-    ) -> io::Result<Received<'d, C::List, &'d [u8]>> {
+        control: &'c mut C,
+    ) -> io::Result<Received<'c, C::List, &'d [u8]>> {
         let (mut inbox, capacity) = (control.inbox().0, data.len());
         let (arrival, data) = inbox.recv_slice(socket, data, self.ask(false))?;
         Ok(Received::new(inbox, socket, arrival, capacity, self.flags, &*data))
     }
 
     #[inline(always)]
-    pub(crate) fn recv_uninit<'d, C: ControlBuffer>(
+    pub(crate) fn recv_uninit<'d, 'c, C: ControlBuffer>(
         &self,
         socket: BorrowedFd<'_>,
         data: &'d mut [MaybeUninit<u8>],
-        control: &'d mut C,
-    ) -> io::Result<Received<'d, C::List, &'d [u8]>> {
+        control: &'c mut C,
+    ) -> io::Result<Received<'c, C::List, &'d [u8]>> {
         let (mut inbox, capacity) = (control.inbox().0, data.len());
         let (arrival, data) = inbox.recv_uninit(socket, data, self.ask(false))?;
         Ok(Received::new(inbox, socket, arrival, capacity, self.flags, &*data))
-    }
-
-    #[cfg(feature = "bytes")]
-    pub(crate) fn recv_buf<'c, C: ControlBuffer>(
-        &self,
-        socket: BorrowedFd<'_>,
-        data: &mut impl bytes::BufMut,
-        control: &'c mut C,
-    ) -> io::Result<Received<'c, C::List>> {
-        let (mut inbox, capacity) = (control.inbox().0, data.chunk_mut().len());
-        let (arrival, _) = sys::recv_buf_mut(&mut inbox, socket, data, self.ask(false))?;
-        Ok(Received::new(inbox, socket, arrival, capacity, self.flags, ()))
     }
 }
 

@@ -21,8 +21,8 @@ use crate::{
 
 /// A received message: how long it is, from whom, with which flags, control messages and descriptors.
 ///
-/// It borrows the control buffer, which goes on owning the descriptors. `D` is `&[u8]` where one buffer was given, and
-/// `()` where the data lies in several of the caller's.
+/// It borrows the control buffer, which goes on owning the descriptors, and not the data: `D` is `&[u8]` where one buffer
+/// was given, and `()` where the data lies in several of the caller's, which are his again at once.
 pub struct Received<'a, L = (), D = ()> {
     inbox: InboxMut<'a>,
     len: usize,
@@ -56,18 +56,21 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
 
     /// Bytes of data that arrived in the buffers.
     #[inline(always)]
+    #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
     /// Whether no bytes of data arrived: an empty datagram, or the end of a stream ([`is_eof`](Self::is_eof)).
     #[inline]
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// The real length of a datagram that was cut, if [`RecvFlags::TRUNC`] asked for it; else [`len`](Self::len).
     #[inline]
+    #[must_use]
     pub fn full_len(&self) -> usize {
         self.full_len
     }
@@ -75,6 +78,7 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
     /// Whether the peer has closed a stream. An empty datagram is not that; on a sequential-packet socket the kernel
     /// tells the two apart no more than this does: it says `false`.
     #[inline]
+    #[must_use]
     pub fn is_eof(&self) -> bool {
         self.eof
     }
@@ -82,6 +86,7 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
     /// What the kernel reported (`msg_flags`).
     #[doc(alias = "msg_flags")]
     #[inline(always)]
+    #[must_use]
     pub fn flags(&self) -> MsgFlags {
         self.flags
     }
@@ -89,6 +94,7 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
     /// Where it came from (`msg_name`): `None` on connected streams and from unnamed sockets.
     #[doc(alias = "msg_name")]
     #[inline]
+    #[must_use]
     pub fn peer(&self) -> Option<&SockAddr> {
         self.inbox.peer()
     }
@@ -102,62 +108,68 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
         let data = self.flags.contains(MsgFlags::TRUNC) || self.full_len > self.len;
         let control = self.flags.contains(MsgFlags::CTRUNC);
         if data || control {
-            let control_len = self.control().len();
+            let control_len = self.control_bytes().len();
             return Err(TruncatedError { data, control, len: self.len, control_len });
         }
         Ok(self)
     }
 
-    /// The control data as bytes (`msg_control`); taken descriptors read -1.
+    /// The control data as bytes (`msg_control`, `msg_controllen`); taken descriptors read -1.
     #[doc(alias = "msg_control")]
+    #[doc(alias = "msg_controllen")]
     #[inline]
-    pub fn control(&self) -> &[u8] {
+    #[must_use]
+    pub fn control_bytes(&self) -> &[u8] {
         self.inbox.received()
     }
 
     /// The raw control messages.
     #[inline]
     pub fn cmsgs(&self) -> Cmsgs<'_> {
-        parser::cmsgs(self.control())
+        parser::cmsgs(self.control_bytes())
     }
 
     /// The control messages as an enum.
     #[inline]
     pub fn messages(&self) -> Messages<'_> {
-        parser::parse(self.control())
+        parser::parse(self.control_bytes())
     }
 
-    /// The declared messages, an `Option` each, in one walk. One that was cut is `None`: the flag
-    /// [`MsgFlags::CTRUNC`] tells, and [`messages`](Self::messages) shows what is left of it.
+    /// The declared messages, an `Option` each, in one walk; of several of one type the last. One that was cut is `None`:
+    /// the flag [`MsgFlags::CTRUNC`] tells, and [`messages`](Self::messages) shows what is left of it.
     #[inline(always)]
+    #[must_use]
     pub fn extract(&self) -> L::Output {
         L::extract(self.cmsgs())
     }
 
-    /// The message of this type, if one arrived that can be read; of several the last.
+    /// The message of this type, declared or not, if one arrived that can be read; of several the last.
     #[inline]
+    #[must_use]
     pub fn get<T: RecvControl>(&self) -> Option<T> {
         <T as RecvList>::extract(self.cmsgs())
     }
 
-    /// The first message of this type, or why it cannot be read.
+    /// The last message of this type, or why it cannot be read.
     ///
     /// # Errors
     ///
     /// The [`DecodeError`] of the message.
     pub fn try_get<T: RecvControl>(&self) -> Result<Option<T>, DecodeError> {
-        self.cmsgs().find(|cmsg| T::matches(cmsg.id())).map(T::decode).transpose()
+        self.cmsgs().filter(|cmsg| T::matches(cmsg.id())).last().map(T::decode).transpose()
     }
 
-    /// The received descriptors, borrowed.
-    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+    /// The received descriptors that nobody has taken, borrowed.
+    #[doc(alias = "SCM_RIGHTS")]
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> + Clone {
         self.inbox.fds()
     }
 
     /// Takes the received descriptors, one after the other. Those not taken stay in the control buffer, which closes
     /// them.
-    pub fn take_fds(&mut self) -> TakeFds<'_, 'a> {
-        TakeFds { inbox: &mut self.inbox, cursor: FdCursor::default() }
+    #[doc(alias = "SCM_RIGHTS")]
+    pub fn take_fds(&mut self) -> TakeFds<'_> {
+        TakeFds::new(self.inbox.reborrow())
     }
 
     /// Takes exactly `N` descriptors.
@@ -165,13 +177,9 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
     /// # Errors
     ///
     /// [`FdCountError`] if there are more or fewer; none is taken then.
+    #[doc(alias = "SCM_RIGHTS")]
     pub fn take_fds_exact<const N: usize>(&mut self) -> Result<[OwnedFd; N], FdCountError> {
-        let found = self.fds().count();
-        if found != N {
-            return Err(FdCountError { expected: N, found });
-        }
-        let mut fds = self.take_fds();
-        Ok(std::array::from_fn(|_| fds.next().expect("counted above")))
+        self.take_fds().exact()
     }
 }
 
@@ -188,10 +196,11 @@ fn look_at_stream(socket: BorrowedFd<'_>, asked: RecvFlags, len: usize, empty: b
     (if discarded { 0 } else { len }, empty)
 }
 
-impl<'a, L> Received<'a, L, &'a [u8]> {
+impl<'d, L> Received<'_, L, &'d [u8]> {
     /// The data that arrived.
     #[inline(always)]
-    pub fn data(&self) -> &'a [u8] {
+    #[must_use]
+    pub fn data(&self) -> &'d [u8] {
         self.data.get(..self.len).unwrap_or(self.data)
     }
 }
@@ -214,13 +223,29 @@ impl<L: RecvList, D> fmt::Debug for Received<'_, L, D> {
     }
 }
 
-/// Takes received descriptors; see [`Received::take_fds`].
-pub struct TakeFds<'r, 'a> {
-    inbox: &'r mut InboxMut<'a>,
+/// Takes received descriptors; see [`Received::take_fds`] and [`ControlBuf::take_fds`](crate::ControlBuf::take_fds).
+#[must_use = "descriptors that are not taken are closed with the control buffer"]
+pub struct TakeFds<'a> {
+    inbox: InboxMut<'a>,
     cursor: FdCursor,
 }
 
-impl Iterator for TakeFds<'_, '_> {
+impl<'a> TakeFds<'a> {
+    pub(crate) fn new(inbox: InboxMut<'a>) -> Self {
+        Self { inbox, cursor: FdCursor::default() }
+    }
+
+    /// All that are left, if they are `N`.
+    pub(crate) fn exact<const N: usize>(mut self) -> Result<[OwnedFd; N], FdCountError> {
+        let found = self.inbox.fds().count();
+        if found != N {
+            return Err(FdCountError { expected: N, found });
+        }
+        Ok(std::array::from_fn(|_| self.next().expect("counted above")))
+    }
+}
+
+impl Iterator for TakeFds<'_> {
     type Item = OwnedFd;
 
     #[inline]
@@ -229,9 +254,9 @@ impl Iterator for TakeFds<'_, '_> {
     }
 }
 
-impl FusedIterator for TakeFds<'_, '_> {}
+impl FusedIterator for TakeFds<'_> {}
 
-impl fmt::Debug for TakeFds<'_, '_> {
+impl fmt::Debug for TakeFds<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.inbox.fds()).finish()
     }

@@ -9,7 +9,7 @@ use super::MsgHdr;
 use crate::{error::EncodeError, sys};
 
 impl MsgHdr<'_> {
-    /// Sends all of it over a stream, in as many calls as it takes, and returns how many bytes that were.
+    /// Sends all of it over a stream, in as many calls as it takes, and returns how many bytes the message has.
     ///
     /// The control messages go with the first byte, and only there. More slices than `IOV_MAX` go in several calls.
     /// On `WouldBlock`, or any other error, the header remembers how far it came: calling again continues from there,
@@ -58,6 +58,10 @@ impl MsgHdr<'_> {
             self.check(socket)?;
         }
         let mut sent = self.sent;
+        if sent > 0 && sent >= total {
+            self.sent = 0;
+            return Ok(total);
+        }
         let result = loop {
             let control = if sent == 0 { self.control_bytes() } else { &[] };
             match self.send_rest(socket, sent, control) {
@@ -78,8 +82,38 @@ impl MsgHdr<'_> {
     }
 
     /// How many bytes [`send_all`](Self::send_all) had sent when it returned an error.
+    #[must_use]
     pub fn sent(&self) -> usize {
         self.sent
+    }
+
+    /// Lets [`send_all`](Self::send_all) continue behind so many bytes: a header borrows its data, so the state of a
+    /// connection keeps [`sent`](Self::sent) and makes the header anew. Behind the first byte no control message goes.
+    ///
+    /// ```
+    /// use ancillary::MsgHdr;
+    /// use std::{io, os::unix::net::UnixStream};
+    ///
+    /// struct Outgoing { frame: Vec<u8>, sent: usize }
+    ///
+    /// impl Outgoing {
+    ///     /// Called whenever the socket is writable, until it is `Ok`.
+    ///     fn advance(&mut self, socket: &UnixStream) -> io::Result<()> {
+    ///         let mut message = MsgHdr::new();
+    ///         let result = message.data(&self.frame).skip(self.sent).send_all(socket);
+    ///         self.sent = message.sent();
+    ///         result.map(drop)
+    ///     }
+    /// }
+    /// # let (a, b) = UnixStream::pair().unwrap();
+    /// # let mut outgoing = Outgoing { frame: b"frame".to_vec(), sent: 3 };
+    /// # outgoing.advance(&a).unwrap();
+    /// # let mut rest = [0; 9];
+    /// # assert_eq!(io::Read::read(&mut &b, &mut rest).unwrap(), 2);
+    /// ```
+    pub fn skip(&mut self, sent: usize) -> &mut Self {
+        self.sent = sent;
+        self
     }
 
     /// One call for what lies behind the first `skip` bytes.

@@ -29,6 +29,7 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
+#[derive(Clone)]
 pub struct ControlList<'fd> {
     bytes: Box<[u8]>,
     fds: PhantomData<&'fd ()>,

@@ -27,8 +27,9 @@ const CONTROL: usize = 1280;
 
 /// A message to send (`struct msghdr`): destination, buffers to gather, control messages, flags.
 ///
-/// Everything is borrowed or kept inline, nothing is allocated. The first error of a builder method is remembered and
-/// returned by [`send`](Self::send), before any byte leaves.
+/// Everything is borrowed or kept inline (2.5 KiB), nothing is allocated. The first error of a builder method is
+/// remembered and returned by [`send`](Self::send), before any byte leaves. Make one for each message; what is worth
+/// keeping are a [`ControlList`], a [`SockAddr`], a list of slices.
 ///
 /// ```
 /// use ancillary::{MsgHdr, message::{IpTtl, PktInfo}};
@@ -76,6 +77,8 @@ pub struct MsgHdr<'a> {
     error: Option<EncodeError>,
     /// Bytes that `send_all` has sent of this message.
     sent: usize,
+    /// With the error `Gather`: how many slices there were behind which bytes are missing.
+    gap: usize,
 }
 
 impl<'a> MsgHdr<'a> {
@@ -91,14 +94,23 @@ impl<'a> MsgHdr<'a> {
             flags: SendFlags::NOSIGNAL,
             error: None,
             sent: 0,
+            gap: 0,
         }
     }
 
-    /// The destination (`msg_name`); none for a connected socket.
+    /// The destination (`msg_name`, `msg_namelen`); none for a connected socket.
+    ///
+    /// Before [`control`](Self::control) if messages for both families are to go out in one form. After it, another
+    /// family than before is [`EncodeError::Destination`].
     #[doc(alias = "msg_name")]
+    #[doc(alias = "msg_namelen")]
     #[inline(always)]
     pub fn to(&mut self, addr: impl ToSockAddr<'a>) -> &mut Self {
+        let encoded = if self.control.as_bytes().is_empty() { libc::AF_UNSPEC } else { self.name.effective_family() };
         set_name(&mut self.name, addr);
+        if encoded != libc::AF_UNSPEC && encoded != self.name.effective_family() {
+            self.fail(EncodeError::Destination { expected: encoded, found: self.name.effective_family() });
+        }
         self
     }
 
@@ -124,10 +136,10 @@ impl<'a> MsgHdr<'a> {
 
     /// All chunks of a [`bytes::Buf`], which is not advanced.
     ///
-    /// If its `chunks_vectored` gives less than it holds, sending it as a datagram is
-    /// [`EncodeError::Gather`]; on a stream it is a short send.
+    /// If its `chunks_vectored` gives less than it holds, sending it as a datagram is [`EncodeError::Gather`]; on a stream
+    /// it is a short send, unless other data follows.
     #[cfg(feature = "bytes")]
-    pub fn buf(&mut self, buf: &'a impl bytes::Buf) -> &mut Self {
+    pub fn buf(&mut self, buf: &'a (impl bytes::Buf + ?Sized)) -> &mut Self {
         let mut found = 0;
         let filled = self.slices.fill(|free| {
             let used = buf.chunks_vectored(free).min(free.len());
@@ -138,6 +150,9 @@ impl<'a> MsgHdr<'a> {
             return self.fail(EncodeError::Slices { needed, available: sys::INLINE_SLICES });
         }
         if found != buf.remaining() {
+            if self.error.is_none() {
+                self.gap = self.slices.as_slice().len();
+            }
             self.fail(EncodeError::Gather { expected: buf.remaining(), found });
         }
         self
@@ -219,6 +234,7 @@ impl<'a> MsgHdr<'a> {
     /// [`FamilyError`] for an address of another family than the socket; nothing has been sent then. Else that of
     /// sendmsg(2), errno preserved; EINTR is retried, `WouldBlock` is returned. A pending ICMP error fails a send,
     /// which is then not sent.
+    #[doc(alias = "sendmsg")]
     #[inline(always)]
     pub fn send(&self, socket: impl AsFd) -> io::Result<usize> {
         let socket = socket.as_fd();
@@ -229,6 +245,7 @@ impl<'a> MsgHdr<'a> {
         }
         match sys::sendmsg(socket, self.name.get(), slices, control, self.flags.bits()) {
             Ok(sent) => Ok(sent),
+            Err(error) if slices.len() > sys::MAX_SLICES => Err(self.too_many_slices(error)),
             Err(error) => self.explain(socket, error),
         }
     }
@@ -244,15 +261,23 @@ impl<'a> MsgHdr<'a> {
     #[cold]
     #[inline(never)]
     fn check(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        let empty = |slices: &[IoSlice<'_>]| slices.iter().all(|slice| slice.is_empty());
+        let slices = self.slices.as_slice();
         match self.error {
-            Some(EncodeError::Gather { .. }) if sys::is_stream(socket)? => {}
+            Some(EncodeError::Gather { .. }) if empty(&slices[self.gap..]) && sys::is_stream(socket)? => {}
             Some(error) => return Err(error.into()),
             None => {}
         }
+        let control = self.control_bytes();
+        if control.is_empty() || !empty(slices) || !sys::is_stream(socket)? {
+            return Ok(());
+        }
         let descriptors = self.descriptors();
-        let empty = self.slices.as_slice().iter().all(|slice| slice.is_empty());
-        if empty && descriptors > 0 && sys::is_stream(socket)? {
+        if descriptors > 0 {
             return Err(EncodeError::DescriptorsWithoutData { descriptors }.into());
+        }
+        if sys::domain(socket)? == libc::AF_UNIX {
+            return Err(EncodeError::ControlWithoutData { found: control.len() }.into());
         }
         Ok(())
     }
@@ -262,18 +287,24 @@ impl<'a> MsgHdr<'a> {
         sent.map(|cmsg| cmsg.payload().len() / 4).sum()
     }
 
-    /// Too many slices and an address of another family get a typed error, or what the other family calls the same
-    /// address. The kernel has refused the message: looking first would cost every other one.
+    /// The kernel has refused them: looking first would cost every other message.
+    #[cold]
+    fn too_many_slices(&self, error: io::Error) -> io::Error {
+        match error.raw_os_error() {
+            Some(libc::EMSGSIZE | libc::EINVAL) => {
+                let needed = self.slices.as_slice().len();
+                EncodeError::Slices { needed, available: sys::MAX_SLICES }.into()
+            }
+            _ => error,
+        }
+    }
+
+    /// An address of another family gets a typed error, or what the other family calls the same address.
     #[cold]
     #[inline(never)]
     fn explain(&self, socket: BorrowedFd<'_>, error: io::Error) -> io::Result<usize> {
-        match error.raw_os_error() {
-            Some(libc::EMSGSIZE | libc::EINVAL) if self.slices.as_slice().len() > sys::MAX_SLICES => {
-                let needed = self.slices.as_slice().len();
-                return Err(EncodeError::Slices { needed, available: sys::MAX_SLICES }.into());
-            }
-            Some(libc::EAFNOSUPPORT | libc::EINVAL) => {}
-            _ => return Err(error),
+        if !matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EINVAL)) {
+            return Err(error);
         }
         let Some(name) = self.name.get() else { return Err(error) };
         let (found, Ok(domain)) = (name.family(), sys::domain(socket)) else { return Err(error) };
@@ -301,12 +332,19 @@ impl<'a> MsgHdr<'a> {
     ///
     /// # Errors
     ///
-    /// The first error of the builder.
+    /// The first error of the builder, and more than 1,024 slices. What only a socket can tell is the caller's to check:
+    /// descriptors without data on a stream.
+    #[doc(alias = "msghdr")]
+    #[inline(always)]
     pub fn with_raw<R>(&self, f: impl FnOnce(&libc::msghdr) -> R) -> Result<R, EncodeError> {
-        match self.error {
-            Some(error) => Err(error),
-            None => Ok(sys::with_msghdr(self.name.get(), self.slices.as_slice(), self.control_bytes(), f)),
+        let (slices, control) = (self.slices.as_slice(), self.control_bytes());
+        if let Some(error) = self.error {
+            return Err(error);
         }
+        if slices.len() > sys::MAX_SLICES {
+            return Err(EncodeError::Slices { needed: slices.len(), available: sys::MAX_SLICES });
+        }
+        Ok(sys::with_msghdr(self.name.get(), slices, control, f))
     }
 }
 

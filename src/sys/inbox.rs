@@ -101,6 +101,13 @@ struct Head {
     owns: bool,
 }
 
+impl Head {
+    #[inline(always)]
+    fn peer(&self) -> Option<&SockAddr> {
+        if self.peer.len() == 0 { None } else { Some(&self.peer) }
+    }
+}
+
 /// Received control data with the peer's address; closes the descriptors that nobody took.
 pub(crate) struct Inbox<S: Storage> {
     head: Head,
@@ -121,6 +128,14 @@ impl<S: Storage> Inbox<S> {
 
     pub(crate) fn received(&self) -> &[u8] {
         &self.storage.bytes()[..self.head.len]
+    }
+
+    pub(crate) fn peer(&self) -> Option<&SockAddr> {
+        self.head.peer()
+    }
+
+    pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> + Clone {
+        Fds { head: &self.head, bytes: self.storage.bytes(), cursor: FdCursor::default() }
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -175,6 +190,24 @@ impl FdCursor {
         self.at += 4;
         Some(at)
     }
+
+    /// Moves on to the next message that carries descriptors, if there is one.
+    fn next_message(&mut self, head: &Head, bytes: &[u8], pidfds: bool) -> bool {
+        loop {
+            let rest = bytes.get(self.next..head.len).unwrap_or_default();
+            let mut walk = Cmsgs::new(rest);
+            let Some(cmsg) = walk.next() else { return false };
+            self.at = self.next + HEADER;
+            self.end = self.at + cmsg.payload().len();
+            self.next += rest.len() - walk.rest().len();
+            match carries_fds(cmsg.id()) {
+                Carries::Fds => return true,
+                Carries::Pidfd if pidfds => return true,
+                Carries::Pidfd => self.left_out = true,
+                Carries::Nothing => {}
+            }
+        }
+    }
 }
 
 /// A borrowed inbox, whatever its storage.
@@ -185,6 +218,11 @@ pub(crate) struct InboxMut<'a> {
 
 impl<'a> InboxMut<'a> {
     #[inline(always)]
+    pub(crate) fn reborrow(&mut self) -> InboxMut<'_> {
+        InboxMut { head: self.head, bytes: self.bytes }
+    }
+
+    #[inline(always)]
     pub(crate) fn received(&self) -> &[u8] {
         // `len` never exceeds the storage; `get` instead of an index leaves no panic path in the caller.
         self.bytes.get(..self.head.len).unwrap_or(&[])
@@ -192,7 +230,7 @@ impl<'a> InboxMut<'a> {
 
     #[inline(always)]
     pub(crate) fn peer(&self) -> Option<&SockAddr> {
-        if self.head.peer.len() == 0 { None } else { Some(&self.head.peer) }
+        self.head.peer()
     }
 
     /// Receives into buffers that may be uninitialised.
@@ -261,6 +299,7 @@ impl<'a> InboxMut<'a> {
         ask: Recv,
     ) -> io::Result<Arrival> {
         let start = if ask.append {
+            self.compact();
             align_up(self.head.len).min(self.bytes.len())
         } else {
             self.rearm();
@@ -321,7 +360,7 @@ impl<'a> InboxMut<'a> {
     #[cfg(apple)]
     fn set_cloexec(&mut self, start: usize) {
         let mut cursor = FdCursor { next: start, ..FdCursor::default() };
-        while self.next_message(&mut cursor, true) {
+        while cursor.next_message(self.head, self.bytes, true) {
             while let Some(slot) = cursor.next_slot().and_then(|at| self.bytes.get(at..)?.first_chunk::<4>()) {
                 // SAFETY: fcntl with F_SETFD takes an int; the descriptor is ours by the invariant of `owns`.
                 let _ = unsafe { libc::fcntl(RawFd::from_ne_bytes(*slot), libc::F_SETFD, libc::FD_CLOEXEC) };
@@ -345,6 +384,29 @@ impl<'a> InboxMut<'a> {
         unsafe { self.head.peer.set_len(0) };
     }
 
+    /// Drops messages that a later one of the same kind replaces: a stream may bring credentials with every call. Those
+    /// with descriptors stay.
+    #[cold]
+    fn compact(&mut self) {
+        let (mut from, mut to) = (0, 0);
+        loop {
+            let rest = self.received().get(from..).unwrap_or_default();
+            let mut walk = Cmsgs::new(rest);
+            let Some(cmsg) = walk.next() else { break };
+            let id = cmsg.id();
+            let replaced = matches!(carries_fds(id), Carries::Nothing) && walk.clone().any(|later| later.id() == id);
+            let step = rest.len() - walk.rest().len();
+            if !replaced {
+                self.bytes.copy_within(from..from + step, to);
+                to += step;
+            }
+            from += step;
+        }
+        // INVARIANT: each message with descriptors stands among the first `to` bytes, once: those behind are not
+        // counted any longer.
+        self.head.len = to;
+    }
+
     #[inline(always)]
     fn close_all(&mut self) {
         // By its parts: a pointer to `self` would keep all of it in memory.
@@ -361,7 +423,7 @@ impl<'a> InboxMut<'a> {
     fn take_any(&mut self, cursor: &mut FdCursor, pidfds: bool) -> Option<OwnedFd> {
         while self.head.owns {
             let Some(slot) = cursor.next_slot().and_then(|at| self.bytes.get_mut(at..)?.first_chunk_mut::<4>()) else {
-                if self.next_message(cursor, pidfds) {
+                if cursor.next_message(self.head, self.bytes, pidfds) {
                     continue;
                 }
                 // INVARIANT: every number has been taken, unless a message was left out.
@@ -381,43 +443,38 @@ impl<'a> InboxMut<'a> {
     }
 
     /// The descriptors of `SCM_RIGHTS` that have not been taken, borrowed.
-    pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let mut cursor = FdCursor::default();
-        std::iter::from_fn(move || {
-            while self.head.owns {
-                let Some(slot) = cursor.next_slot().and_then(|at| self.bytes.get(at..)?.first_chunk::<4>()) else {
-                    if self.next_message(&mut cursor, false) {
-                        continue;
-                    }
-                    return None;
-                };
-                let fd = RawFd::from_ne_bytes(*slot);
-                if fd >= 0 {
-                    // SAFETY: the invariant of `owns`: the descriptor is open and ours; taking it needs `&mut self`,
-                    // so it stays open while it is borrowed.
-                    return Some(unsafe { BorrowedFd::borrow_raw(fd) });
-                }
-            }
-            None
-        })
+    pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> + Clone {
+        Fds { head: self.head, bytes: self.bytes, cursor: FdCursor::default() }
     }
+}
 
-    /// Moves on to the next message that carries descriptors, if there is one.
-    fn next_message(&self, cursor: &mut FdCursor, pidfds: bool) -> bool {
-        loop {
-            let rest = self.received().get(cursor.next..).unwrap_or_default();
-            let mut walk = Cmsgs::new(rest);
-            let Some(cmsg) = walk.next() else { return false };
-            cursor.at = cursor.next + HEADER;
-            cursor.end = cursor.at + cmsg.payload().len();
-            cursor.next += rest.len() - walk.rest().len();
-            match carries_fds(cmsg.id()) {
-                Carries::Fds => return true,
-                Carries::Pidfd if pidfds => return true,
-                Carries::Pidfd => cursor.left_out = true,
-                Carries::Nothing => {}
+/// The descriptors that an inbox still owns, borrowed.
+#[derive(Clone)]
+struct Fds<'i> {
+    head: &'i Head,
+    bytes: &'i [u8],
+    cursor: FdCursor,
+}
+
+impl<'i> Iterator for Fds<'i> {
+    type Item = BorrowedFd<'i>;
+
+    fn next(&mut self) -> Option<BorrowedFd<'i>> {
+        while self.head.owns {
+            let Some(slot) = self.cursor.next_slot().and_then(|at| self.bytes.get(at..)?.first_chunk::<4>()) else {
+                if self.cursor.next_message(self.head, self.bytes, false) {
+                    continue;
+                }
+                return None;
+            };
+            let fd = RawFd::from_ne_bytes(*slot);
+            if fd >= 0 {
+                // SAFETY: the invariant of `owns`: the descriptor is open and ours; taking it needs an exclusive
+                // borrow of the inbox, so it stays open for 'i.
+                return Some(unsafe { BorrowedFd::borrow_raw(fd) });
             }
         }
+        None
     }
 }
 
@@ -456,9 +513,9 @@ fn carries_fds(id: CmsgId) -> Carries {
 pub(crate) fn recv_buf_mut(
     inbox: &mut InboxMut<'_>,
     socket: BorrowedFd<'_>,
-    buf: &mut impl bytes::BufMut,
+    buf: &mut (impl bytes::BufMut + ?Sized),
     ask: Recv,
-) -> io::Result<(Arrival, usize)> {
+) -> io::Result<Arrival> {
     // SAFETY: `chunk_mut` gives an exclusive borrow, and nothing but the kernel's or zero bytes is written to it,
     // so initialised memory is never made uninitialised.
     let chunk = unsafe { buf.chunk_mut().as_uninit_slice_mut() };
@@ -466,7 +523,7 @@ pub(crate) fn recv_buf_mut(
     let len = written.len();
     // SAFETY: `recv_uninit` has initialised the first `len` bytes of the chunk.
     unsafe { buf.advance_mut(len) };
-    Ok((arrival, len))
+    Ok(arrival)
 }
 
 const _: () = assert!(size_of::<RawFd>() == 4);

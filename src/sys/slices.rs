@@ -145,8 +145,8 @@ impl<'a> IoSlicesMut<'a> {
     // The callers pass memory that they borrowed exclusively for 'a.
     #[inline(always)]
     fn push_raw(&mut self, base: *mut u8, len: usize) -> Result<(), usize> {
-        if let Some(borrowed) = &self.borrowed {
-            return Err(borrowed.len() + 1);
+        if self.borrowed.is_some() {
+            self.copy_borrowed(1)?;
         }
         match self.inline.get_mut(self.count) {
             Some(slot) => {
@@ -159,12 +159,27 @@ impl<'a> IoSlicesMut<'a> {
         }
     }
 
-    /// Uses a list of the caller's; it must be the only one.
-    pub(crate) fn set(&mut self, slices: &'a mut [IoSliceMut<'a>]) -> Result<(), usize> {
-        if self.count > 0 || self.borrowed.is_some() {
-            return Err(self.as_raw().len() + slices.len());
+    /// Adds buffers, by reference as long as they are the only ones.
+    pub(crate) fn set_or_extend(&mut self, slices: &'a mut [IoSliceMut<'a>]) -> Result<(), usize> {
+        if self.as_raw().is_empty() {
+            self.borrowed = Some(slices);
+            return Ok(());
         }
-        self.borrowed = Some(slices);
+        self.copy_borrowed(slices.len())?;
+        slices.iter_mut().try_for_each(|slice| self.push_raw(slice.as_mut_ptr(), slice.len()))
+    }
+
+    /// Takes over the entries of a borrowed list if there is room for so many more; else says how many there would be.
+    #[cold]
+    fn copy_borrowed(&mut self, more: usize) -> Result<(), usize> {
+        let needed = self.as_raw().len() + more;
+        if needed > INLINE_SLICES {
+            return Err(needed);
+        }
+        // The list is borrowed for 'a like the memory it describes, and forgotten here.
+        for slice in self.borrowed.take().unwrap_or_default() {
+            self.push_raw(slice.as_mut_ptr(), slice.len())?;
+        }
         Ok(())
     }
 
