@@ -176,7 +176,8 @@ pub fn iovec_mut(bytes: &mut [u8]) -> libc::iovec {
 
 /// `IP_TTL` and `IP_PKTINFO` with CMSG_FIRSTHDR, CMSG_NXTHDR, CMSG_DATA; with `tos`, `IP_TOS` between them.
 ///
-/// The buffer is zeroed: CMSG_NXTHDR of glibc reads the length of the header that is yet to be written.
+/// The buffer is zeroed: CMSG_NXTHDR of glibc reads the length of the header that is yet to be written. A TTL of 0 is
+/// refused, as the kernel would (EINVAL), and as ours does.
 #[cfg(target_os = "linux")]
 #[inline(always)]
 pub fn build<const N: usize>(
@@ -185,8 +186,12 @@ pub fn build<const N: usize>(
     ttl: u8,
     tos: Option<u8>,
     source: Ipv4Addr,
-) {
+) -> bool {
     use libc::{CMSG_DATA, CMSG_FIRSTHDR, CMSG_LEN, CMSG_NXTHDR, CMSG_SPACE, c_int, in_pktinfo};
+
+    if ttl == 0 {
+        return false;
+    }
 
     // SAFETY: the buffer is zeroed, aligned, and long enough (asserted; the lengths are constants).
     unsafe {
@@ -215,6 +220,7 @@ pub fn build<const N: usize>(
         let info = in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: source, ipi_addr: libc::in_addr { s_addr: 0 } };
         CMSG_DATA(at).cast::<in_pktinfo>().write_unaligned(info);
     }
+    true
 }
 
 /// `IP_PKTINFO` and `IP_TTL`, read with CMSG_FIRSTHDR, CMSG_NXTHDR, CMSG_DATA.
