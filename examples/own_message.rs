@@ -24,6 +24,7 @@ struct UdpGro(i32);
 
 #[rustfmt::skip]
 impl RecvControl for UdpGro {
+    type Value<'a> = Self;
     const PAYLOAD_LEN: usize = 4;
     fn matches(id: CmsgId) -> bool { id == CmsgId::new(17, 104) }
     fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> { cmsg.int().map(Self) }

@@ -168,7 +168,7 @@ macro_rules! buffer {
 
             /// The declared messages of the last receive; see [`Received::extract`](crate::Received::extract).
             #[must_use]
-            pub fn extract(&self) -> L::Output {
+            pub fn extract(&self) -> L::Output<'_> {
                 L::extract(self.cmsgs())
             }
 

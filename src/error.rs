@@ -71,6 +71,9 @@ pub enum EncodeError {
     /// `SCM_RIGHTS` built from plain numbers; only borrowed descriptors can be sent, by
     /// [`ScmRights`](crate::message::ScmRights).
     DescriptorNumbers,
+    /// A message that holds memory addresses for the kernel to write to (level `SOL_RDS`): no safe code can vouch for
+    /// them.
+    MemoryAddresses,
     /// A [`bytes::Buf`](https://docs.rs/bytes) gave fewer bytes to gather than it holds.
     Gather {
         /// Bytes the buffer holds.
@@ -126,6 +129,7 @@ impl fmt::Display for EncodeError {
             Self::DescriptorNumbers => {
                 f.write_str("expected borrowed descriptors (ScmRights), found SCM_RIGHTS as plain numbers")
             }
+            Self::MemoryAddresses => f.write_str("expected plain data, found a message of memory addresses (SOL_RDS)"),
             Self::Gather { expected, found } => {
                 write!(f, "expected to gather {expected} bytes, the buffer's chunks gave {found}")
             }

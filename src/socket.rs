@@ -219,13 +219,26 @@ impl<const N: usize> Iterator for IntoFds<N> {
     }
 }
 
+/// `SO_ATTACH_BPF` and `SO_ATTACH_REUSEPORT_EBPF` (50, 52; on SPARC 52, 54), `PACKET_FANOUT_DATA`.
+#[cfg(linux_like)]
+const TAKES_A_DESCRIPTOR: [(i32, i32); 4] =
+    [(libc::SOL_SOCKET, 50), (libc::SOL_SOCKET, 52), (libc::SOL_SOCKET, 54), (libc::SOL_PACKET, 22)];
+
 /// Sets an option that is an `int` (setsockopt(2)); for messages of one's own.
 ///
 /// # Errors
 ///
-/// That of setsockopt(2).
+/// That of setsockopt(2). `InvalidInput` for Linux's options whose number is a descriptor (`SO_ATTACH_BPF`,
+/// `SO_ATTACH_REUSEPORT_EBPF`, `PACKET_FANOUT_DATA`): a descriptor has to be borrowed, not named.
 #[doc(alias = "setsockopt")]
 pub fn set_option(socket: impl AsFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+    #[cfg(linux_like)]
+    if TAKES_A_DESCRIPTOR.contains(&(level, name)) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "expected a number, found an option that is a descriptor",
+        ));
+    }
     sys::set_int_option(socket.as_fd(), level, name, value)
 }
 

@@ -44,6 +44,7 @@ impl SendControl<'_> for UdpSegment {
 struct UdpGro(i32);
 
 impl RecvControl for UdpGro {
+    type Value<'a> = Self;
     const PAYLOAD_LEN: usize = 4;
     fn matches(id: CmsgId) -> bool {
         id == GRO
@@ -67,6 +68,7 @@ impl SendControl<'_> for Mark {
 }
 
 impl RecvControl for Mark {
+    type Value<'a> = Self;
     const PAYLOAD_LEN: usize = 4;
     fn matches(id: CmsgId) -> bool {
         id == MARK
@@ -84,6 +86,7 @@ impl RecvControl for Mark {
 struct OriginalDestination(SocketAddrV4);
 
 impl RecvControl for OriginalDestination {
+    type Value<'a> = Self;
     const PAYLOAD_LEN: usize = 16;
     fn matches(id: CmsgId) -> bool {
         id == ORIGINAL
@@ -108,6 +111,7 @@ impl SendControl<'_> for FlowInfo {
 }
 
 impl RecvControl for FlowInfo {
+    type Value<'a> = Self;
     const PAYLOAD_LEN: usize = 4;
     fn matches(id: CmsgId) -> bool {
         id == FLOW
@@ -376,6 +380,7 @@ fn a_raw_message_goes_out_as_it_is() {
 fn enabling_what_the_kernel_lacks_is_its_error() {
     struct Nothing;
     impl RecvControl for Nothing {
+        type Value<'a> = Self;
         const PAYLOAD_LEN: usize = 4;
         fn matches(_: CmsgId) -> bool {
             false

@@ -81,7 +81,7 @@ fn send<'fd>(socket: &UdpSocket, control: impl SendControl<'fd>) -> io::Result<u
 }
 
 /// What arrives with the next datagram.
-fn next<L: RecvList>(socket: &UdpSocket) -> L::Output {
+fn next<O, L: for<'a> RecvList<Output<'a> = O>>(socket: &UdpSocket) -> O {
     let (mut data, mut control) = ([0; 64], ControlVec::<L>::with_capacity(1024));
     let message = socket.recv_msg(&mut data, &mut control).unwrap();
     message.require_complete().unwrap();
@@ -122,7 +122,7 @@ fn a_received_hop_limit_is_one_message_of_four_bytes() {
     send(&sender, ()).unwrap();
     assert_eq!(shape(&receiver), [(libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT, 4)]);
     send(&sender, ()).unwrap();
-    assert_eq!(next::<Ipv6HopLimit>(&receiver), Some(Ipv6HopLimit(37)));
+    assert_eq!(next::<_, Ipv6HopLimit>(&receiver), Some(Ipv6HopLimit(37)));
 }
 
 /// R602, R608, R616
@@ -135,10 +135,10 @@ fn a_sent_hop_limit_arrives_and_beats_the_socket_option() {
     set_option(sender.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS, 5).unwrap();
     for limit in [2, 0, 1, 4, 254, 255] {
         send(&sender, Ipv6HopLimit(limit)).unwrap();
-        assert_eq!(next::<Ipv6HopLimit>(&receiver), Some(Ipv6HopLimit(limit)));
+        assert_eq!(next::<_, Ipv6HopLimit>(&receiver), Some(Ipv6HopLimit(limit)));
     }
     send(&sender, ()).unwrap();
-    assert_eq!(next::<Ipv6HopLimit>(&receiver), Some(Ipv6HopLimit(5)), "only for one datagram");
+    assert_eq!(next::<_, Ipv6HopLimit>(&receiver), Some(Ipv6HopLimit(5)), "only for one datagram");
 }
 
 /// R603, R604
@@ -172,10 +172,10 @@ fn a_sent_traffic_class_beats_the_socket_option() {
     let (receiver, sender) = pair::<TClass>(V6);
     set_option(sender.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_TCLASS, 10).unwrap();
     send(&sender, ()).unwrap();
-    assert_eq!(next::<TClass>(&receiver), Some(TClass(10)));
+    assert_eq!(next::<_, TClass>(&receiver), Some(TClass(10)));
     for class in [20, 0, 1, 2, 3, 0x20, 0xfc, 0xff] {
         send(&sender, TClass(class)).unwrap();
-        assert_eq!(next::<TClass>(&receiver), Some(TClass(class)));
+        assert_eq!(next::<_, TClass>(&receiver), Some(TClass(class)));
     }
 }
 
@@ -189,7 +189,7 @@ fn packet_info_says_interface_and_destination_over_ipv6() {
     for ifindex in [0, lo()] {
         send(&sender, Ipv6PktInfo { addr: Ipv6Addr::LOCALHOST, ifindex }).unwrap();
         let expected = Ipv6PktInfo { addr: Ipv6Addr::LOCALHOST, ifindex: lo() };
-        assert_eq!(next::<Ipv6PktInfo>(&receiver), Some(expected));
+        assert_eq!(next::<_, Ipv6PktInfo>(&receiver), Some(expected));
     }
     send(&sender, ()).unwrap();
     assert_eq!(shape(&receiver), [(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, 20)]);
@@ -258,10 +258,10 @@ fn a_sent_tos_beats_the_socket_option() {
     let (receiver, sender) = pair::<IpTos>(V4);
     set_option(sender.as_fd(), libc::IPPROTO_IP, libc::IP_TOS, 20).unwrap();
     send(&sender, ()).unwrap();
-    assert_eq!(next::<IpTos>(&receiver), Some(IpTos(20)));
+    assert_eq!(next::<_, IpTos>(&receiver), Some(IpTos(20)));
     for tos in [40, 0, 1, 2, 3, 0x20, 255] {
         send(&sender, IpTos(tos)).unwrap();
-        assert_eq!(next::<IpTos>(&receiver), Some(IpTos(tos)));
+        assert_eq!(next::<_, IpTos>(&receiver), Some(IpTos(tos)));
     }
 }
 
@@ -272,10 +272,10 @@ fn a_sent_ttl_beats_the_socket_option() {
     sender.set_ttl(5).unwrap();
     for ttl in [4, 1, 64, 255] {
         send(&sender, IpTtl(ttl)).unwrap();
-        assert_eq!(next::<IpTtl>(&receiver), Some(IpTtl(ttl)));
+        assert_eq!(next::<_, IpTtl>(&receiver), Some(IpTtl(ttl)));
     }
     send(&sender, ()).unwrap();
-    assert_eq!(next::<IpTtl>(&receiver), Some(IpTtl(5)), "only for one datagram");
+    assert_eq!(next::<_, IpTtl>(&receiver), Some(IpTtl(5)), "only for one datagram");
 }
 
 /// I404
@@ -294,7 +294,7 @@ fn messages_arrive_only_while_they_are_enabled() {
                 receiver.disable::<Meta>().unwrap()
             }
             send(&sender, (HopLimit(ttl), TrafficClass(0x11))).unwrap();
-            let (info, hops, class, stamp) = next::<Meta>(&receiver);
+            let (info, hops, class, stamp) = next::<_, Meta>(&receiver);
             assert_eq!(hops, on.then_some(HopLimit(ttl)));
             assert_eq!(class, on.then_some(TrafficClass(0x11)));
             assert_eq!(info.map(|info| (info.addr(), info.ifindex())), on.then(|| (local(&receiver).ip(), lo())));
@@ -315,7 +315,7 @@ fn a_ttl_arrives_as_int_and_a_tos_as_one_byte() {
     let expected = [(level, libc::IP_PKTINFO, 12), (level, libc::IP_TTL, 4), (level, libc::IP_TOS, 1)];
     assert_eq!(shape(&receiver), expected);
     send(&sender, (IpTos(0x48), IpTtl(9))).unwrap();
-    let (info, ttl, tos) = next::<(IpPktInfo, IpTtl, IpTos)>(&receiver);
+    let (info, ttl, tos) = next::<_, (IpPktInfo, IpTtl, IpTos)>(&receiver);
     assert_eq!((ttl, tos), (Some(IpTtl(9)), Some(IpTos(0x48))));
     assert_eq!(info.unwrap().addr, Ipv4Addr::LOCALHOST);
 }
@@ -325,13 +325,13 @@ fn a_ttl_arrives_as_int_and_a_tos_as_one_byte() {
 fn of_two_messages_of_one_type_the_last_wins() {
     let (receiver, sender) = pair::<(IpTtl, IpTos)>(V4);
     send(&sender, [IpTos(0x28), IpTos(0x10)]).unwrap();
-    assert_eq!(next::<IpTos>(&receiver), Some(IpTos(0x10)));
+    assert_eq!(next::<_, IpTos>(&receiver), Some(IpTos(0x10)));
     send(&sender, [IpTtl(3), IpTtl(200), IpTtl(8)]).unwrap();
-    assert_eq!(next::<IpTtl>(&receiver), Some(IpTtl(8)));
+    assert_eq!(next::<_, IpTtl>(&receiver), Some(IpTtl(8)));
     if has_v6("of_two_messages_of_one_type_the_last_wins") {
         let (receiver, sender) = pair::<(Ipv6HopLimit, TClass)>(V6);
         send(&sender, (Ipv6HopLimit(7), TClass(4), Ipv6HopLimit(6), TClass(8))).unwrap();
-        assert_eq!(next::<(Ipv6HopLimit, TClass)>(&receiver), (Some(Ipv6HopLimit(6)), Some(TClass(8))));
+        assert_eq!(next::<_, (Ipv6HopLimit, TClass)>(&receiver), (Some(Ipv6HopLimit(6)), Some(TClass(8))));
     }
 }
 
@@ -396,7 +396,7 @@ fn a_connected_dual_stack_socket_reaches_both_families() {
         let mut header = MsgHdr::new();
         header.data(b"data").control((HopLimit(21), TrafficClass(0x2c)));
         assert_eq!(header.send(&sender).unwrap(), 4);
-        let (info, hops, class) = next::<Everything>(&receiver);
+        let (info, hops, class) = next::<_, Everything>(&receiver);
         assert_eq!((hops, class), (Some(HopLimit(21)), Some(TrafficClass(0x2c))));
         assert_eq!(info.unwrap().addr(), local(&receiver).ip());
     }
@@ -414,10 +414,10 @@ fn control_before_the_destination_serves_both_families() {
         let receiver = bound(to);
         receiver.enable::<(HopLimit, TrafficClass)>().unwrap();
         MsgHdr::new().control(HopLimit(11)).to(local(&receiver)).data(b"data").send(&sender).unwrap();
-        assert_eq!(next::<HopLimit>(&receiver), Some(HopLimit(11)));
+        assert_eq!(next::<_, HopLimit>(&receiver), Some(HopLimit(11)));
         MsgHdr::new().to(local(&receiver)).data(b"data").control_from(&list).send(&sender).unwrap();
         let expected = (Some(HopLimit(12)), Some(TrafficClass(0x60)));
-        assert_eq!(next::<(HopLimit, TrafficClass)>(&receiver), expected);
+        assert_eq!(next::<_, (HopLimit, TrafficClass)>(&receiver), expected);
     }
 }
 

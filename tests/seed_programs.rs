@@ -364,7 +364,7 @@ fn sockets() -> io::Result<Vec<(UdpSocket, UdpSocket, SocketAddr)>> {
 }
 
 /// Enables `L`, sends `control`, and gives what arrives to `check` with the address that was asked.
-fn exchange<L: RecvList, S>(control: S, check: impl Fn(L::Output, IpAddr)) -> io::Result<()>
+fn exchange<L: RecvList, S>(control: S, check: impl Fn(L::Output<'_>, IpAddr)) -> io::Result<()>
 where
     S: for<'a> SendControl<'a>,
 {
@@ -446,10 +446,10 @@ fn two_together() -> io::Result<()> {
 
 #[test]
 fn the_messages_of_one_family_alone() -> io::Result<()> {
-    fn round<L: RecvList<Output: PartialEq + Debug>>(
+    fn round<O: PartialEq + Debug, L: for<'a> RecvList<Output<'a> = O>>(
         host: &str,
         control: impl for<'a> SendControl<'a>,
-        expected: L::Output,
+        expected: O,
     ) -> io::Result<()> {
         let (receiver, sender) = (UdpSocket::bind((host, 0))?, UdpSocket::bind((host, 0))?);
         receiver.enable::<L>()?;
@@ -459,13 +459,13 @@ fn the_messages_of_one_family_alone() -> io::Result<()> {
         assert_eq!(message.extract(), expected, "{message:?}");
         Ok(())
     }
-    round::<(IpTtl, IpTos)>("127.0.0.1", (IpTtl(5), IpTos(8)), (Some(IpTtl(5)), Some(IpTos(8))))?;
-    round::<(Ipv6HopLimit, TClass)>("::1", (Ipv6HopLimit(5), TClass(8)), (Some(Ipv6HopLimit(5)), Some(TClass(8))))?;
+    round::<_, (IpTtl, IpTos)>("127.0.0.1", (IpTtl(5), IpTos(8)), (Some(IpTtl(5)), Some(IpTos(8))))?;
+    round::<_, (Ipv6HopLimit, TClass)>("::1", (Ipv6HopLimit(5), TClass(8)), (Some(Ipv6HopLimit(5)), Some(TClass(8))))?;
     // 0 is a hop limit in IPv6, if not one that leaves the machine.
-    round::<Ipv6HopLimit>("::1", Ipv6HopLimit(0), Some(Ipv6HopLimit(0)))?;
+    round::<_, Ipv6HopLimit>("::1", Ipv6HopLimit(0), Some(Ipv6HopLimit(0)))?;
     let error = UdpSocket::bind("127.0.0.1:0")?.enable::<Ipv6PktInfo>().unwrap_err();
     assert!(cause::<FamilyError>(&error).is_some(), "{error}");
-    let error = round::<IpTtl>("127.0.0.1", HopLimit(0), None).unwrap_err();
+    let error = round::<_, IpTtl>("127.0.0.1", HopLimit(0), None).unwrap_err();
     assert!(matches!(cause(&error), Some(EncodeError::Value { found: 0, .. })), "{error}");
     Ok(())
 }

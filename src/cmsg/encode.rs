@@ -11,6 +11,10 @@ use nix::libc;
 use super::{CmsgId, Cmsgs};
 use crate::{EncodeError, SendControl, parser, sys};
 
+/// include/linux/socket.h; the arguments of remote memory access in it are addresses of this process.
+#[cfg(linux_like)]
+const SOL_RDS: i32 = 276;
+
 const RIGHTS: CmsgId = CmsgId::new(libc::SOL_SOCKET, libc::SCM_RIGHTS);
 
 /// Where control messages are written: the storage of a header, or any slice of bytes.
@@ -35,11 +39,15 @@ impl<'b, 'fd> ControlOut<'b, 'fd> {
     /// # Errors
     ///
     /// [`EncodeError::ControlSpace`] without room, [`EncodeError::DescriptorNumbers`] for `SCM_RIGHTS`: use
-    /// [`push_fds`](Self::push_fds). Nothing is written then.
+    /// [`push_fds`](Self::push_fds); [`EncodeError::MemoryAddresses`] for RDS. Nothing is written then.
     #[inline(always)]
     pub fn push(&mut self, id: CmsgId, payload: &[u8]) -> Result<(), EncodeError> {
         if id == RIGHTS {
             return Err(EncodeError::DescriptorNumbers);
+        }
+        #[cfg(linux_like)]
+        if id.level() == SOL_RDS {
+            return Err(EncodeError::MemoryAddresses);
         }
         self.push_unchecked(id, payload)
     }

@@ -86,6 +86,7 @@ impl SendControl<'_> for IpTtl {
 }
 
 impl RecvControl for IpTtl {
+    type Value<'a> = Self;
     const PAYLOAD_LEN: usize = size_of::<c_int>();
 
     #[inline(always)]
@@ -159,6 +160,7 @@ impl SendControl<'_> for IpTos {
 }
 
 impl RecvControl for IpTos {
+    type Value<'a> = Self;
     const PAYLOAD_LEN: usize = size_of::<c_int>();
 
     #[inline(always)]
@@ -294,6 +296,7 @@ impl SendControl<'_> for IpPktInfo {
 }
 
 impl RecvControl for IpPktInfo {
+    type Value<'a> = Self;
     const PAYLOAD_LEN: usize = Self::WIRE;
 
     #[inline(always)]

@@ -64,6 +64,7 @@ impl SendControl<'_> for Ipv6HopLimit {
 }
 
 impl RecvControl for Ipv6HopLimit {
+    type Value<'a> = Self;
     const PAYLOAD_LEN: usize = size_of::<c_int>();
 
     #[inline(always)]
@@ -123,6 +124,7 @@ impl SendControl<'_> for TClass {
 }
 
 impl RecvControl for TClass {
+    type Value<'a> = Self;
     const PAYLOAD_LEN: usize = size_of::<c_int>();
 
     #[inline(always)]
@@ -201,6 +203,7 @@ impl SendControl<'_> for Ipv6PktInfo {
 }
 
 impl RecvControl for Ipv6PktInfo {
+    type Value<'a> = Self;
     const PAYLOAD_LEN: usize = 20;
 
     #[inline(always)]

@@ -14,6 +14,7 @@
 //! struct UdpGro(i32);
 //!
 //! impl RecvControl for UdpGro {
+//!     type Value<'a> = Self;
 //!     const PAYLOAD_LEN: usize = 4;
 //!     fn matches(id: CmsgId) -> bool { id == CmsgId::new(17, 104) }
 //!     fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> { cmsg.int().map(UdpGro) }
@@ -66,13 +67,16 @@ pub trait SendControl<'fd> {
 
 /// A message that can be received: what it is, how to read it, how to ask for it.
 ///
-/// The value owns what it holds. Messages of any length are read as [`RawCmsg`] or
-/// [`ControlMessage`](crate::parser::ControlMessage), which borrow.
+/// What it reads is most often itself: `type Output<'a> = Self`. A message of any length can be a view instead, of the
+/// bytes in the control buffer, for `'a`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a control message that can be received",
     note = "a list is one message, or a tuple of up to twelve, not nested; to receive descriptors: `ScmRightsSpace<N>`"
 )]
-pub trait RecvControl: Sized {
+pub trait RecvControl {
+    /// What it is read as.
+    type Value<'a>;
+
     /// The longest payload of it, which reserves its room in a [`ControlBuf`](crate::ControlBuf).
     const PAYLOAD_LEN: usize;
 
@@ -84,7 +88,7 @@ pub trait RecvControl: Sized {
     /// # Errors
     ///
     /// [`DecodeError`] with what was expected and what was found.
-    fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError>;
+    fn decode(cmsg: RawCmsg<'_>) -> Result<Self::Value<'_>, DecodeError>;
 
     /// Asks the kernel to deliver it with every message, or no longer to.
     ///
@@ -102,7 +106,7 @@ pub trait RecvControl: Sized {
 /// Types may overlap: a message goes to each that matches it. A struct of your own can implement it, to get named fields.
 pub trait RecvList {
     /// An `Option` for each message.
-    type Output;
+    type Output<'a>;
 
     /// Bytes of control buffer for one of each.
     const SPACE: usize;
@@ -115,7 +119,7 @@ pub trait RecvList {
     fn set_all_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()>;
 
     /// Reads each, in one walk. Of several of one type the last that can be read counts.
-    fn extract(cmsgs: Cmsgs<'_>) -> Self::Output;
+    fn extract(cmsgs: Cmsgs<'_>) -> Self::Output<'_>;
 }
 
 const fn space_of<T: RecvControl>() -> usize {
@@ -126,7 +130,7 @@ const fn space_of<T: RecvControl>() -> usize {
 }
 
 impl<T: RecvControl> RecvList for T {
-    type Output = Option<T>;
+    type Output<'a> = Option<T::Value<'a>>;
     const SPACE: usize = space_of::<T>();
 
     fn set_all_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
@@ -134,13 +138,13 @@ impl<T: RecvControl> RecvList for T {
     }
 
     #[inline(always)]
-    fn extract(cmsgs: Cmsgs<'_>) -> Self::Output {
+    fn extract(cmsgs: Cmsgs<'_>) -> <Self as RecvList>::Output<'_> {
         <(T,)>::extract(cmsgs).0
     }
 }
 
 impl RecvList for () {
-    type Output = ();
+    type Output<'a> = ();
     const SPACE: usize = 0;
     fn set_all_enabled(_: BorrowedFd<'_>, _: bool) -> io::Result<()> {
         Ok(())
@@ -151,7 +155,7 @@ impl RecvList for () {
 macro_rules! tuples {
     ($($name:ident $index:tt),+) => {
         impl<$($name: RecvControl),+> RecvList for ($($name,)+) {
-            type Output = ($(Option<$name>,)+);
+            type Output<'a> = ($(Option<$name::Value<'a>>,)+);
             const SPACE: usize = 0 $(+ space_of::<$name>())+;
 
             fn set_all_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
@@ -160,8 +164,8 @@ macro_rules! tuples {
             }
 
             #[inline(always)]
-            fn extract(cmsgs: Cmsgs<'_>) -> Self::Output {
-                let mut out: Self::Output = ($(None::<$name>,)+);
+            fn extract(cmsgs: Cmsgs<'_>) -> Self::Output<'_> {
+                let mut out = ($(None::<$name::Value<'_>>,)+);
                 for cmsg in cmsgs {
                     $(if $name::matches(cmsg.id()) {
                         if let Ok(message) = $name::decode(cmsg) {

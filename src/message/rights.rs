@@ -151,6 +151,7 @@ pub struct ScmRightsSpace<const N: usize> {
 }
 
 impl<const N: usize> RecvControl for ScmRightsSpace<N> {
+    type Value<'a> = Self;
     const PAYLOAD_LEN: usize = 4 * N;
 
     fn matches(id: CmsgId) -> bool {

@@ -78,6 +78,7 @@ impl SendControl<'_> for Credentials {
 }
 
 impl RecvControl for Credentials {
+    type Value<'a> = Self;
     const PAYLOAD_LEN: usize = 12;
 
     #[inline(always)]

@@ -12,7 +12,7 @@ use crate::{cmsg, parser, sys};
 /// `decode(encode(x)) == x` in a buffer of 0xa5 at every start offset, and the bytes around it are untouched.
 fn round_trips<T>(value: T, payload: &[u8])
 where
-    T: for<'fd> SendControl<'fd> + RecvControl + Debug + PartialEq,
+    T: for<'fd> SendControl<'fd> + for<'a> RecvControl<Value<'a> = T> + Debug + PartialEq,
 {
     let space = cmsg::space(payload.len()).unwrap();
     for offset in 0..8 {
@@ -37,7 +37,7 @@ where
     }
 }
 
-fn refuses_lengths<T: RecvControl + Debug>(id: CmsgId, lengths: &[usize], expected: usize) {
+fn refuses_lengths<T: for<'a> RecvControl<Value<'a> = T> + Debug>(id: CmsgId, lengths: &[usize], expected: usize) {
     for found in (0..64).filter(|found| !lengths.contains(found)) {
         let error = T::decode(RawCmsg::new(id, &vec![1; found])).unwrap_err();
         assert_eq!(error, DecodeError::Length { expected, found }, "{id:?}");

@@ -108,6 +108,7 @@ impl fmt::Display for Timestamp {
 }
 
 impl RecvControl for Timestamp {
+    type Value<'a> = Self;
     const PAYLOAD_LEN: usize = 16;
 
     #[inline(always)]

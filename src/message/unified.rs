@@ -84,6 +84,7 @@ impl SendControl<'_> for HopLimit {
 }
 
 impl RecvControl for HopLimit {
+    type Value<'a> = Self;
     const PAYLOAD_LEN: usize = 4;
 
     #[inline(always)]
@@ -204,6 +205,7 @@ impl SendControl<'_> for TrafficClass {
 }
 
 impl RecvControl for TrafficClass {
+    type Value<'a> = Self;
     const PAYLOAD_LEN: usize = 4;
 
     #[inline(always)]
@@ -371,6 +373,7 @@ impl SendControl<'_> for PktInfo {
 }
 
 impl RecvControl for PktInfo {
+    type Value<'a> = Self;
     const PAYLOAD_LEN: usize = Ipv6PktInfo::PAYLOAD_LEN;
 
     #[inline(always)]

@@ -3,7 +3,12 @@
 use std::{io, os::fd::AsFd};
 
 use super::{MsgHdrMut, Received};
-use crate::{control::ControlBuffer, error::ShortReadError, flags::RecvFlags, sys};
+use crate::{
+    control::ControlBuffer,
+    error::{EncodeError, ShortReadError},
+    flags::RecvFlags,
+    sys,
+};
 
 /// How far a buffer has been filled from a stream, over as many calls as it takes; it keeps the control data of all.
 ///
@@ -31,13 +36,15 @@ use crate::{control::ControlBuffer, error::ShortReadError, flags::RecvFlags, sys
 pub struct RecvExact {
     received: usize,
     started: bool,
+    /// What the calls reported.
+    flags: i32,
 }
 
 impl RecvExact {
     /// At the start.
     #[must_use]
     pub const fn new() -> Self {
-        Self { received: 0, started: false }
+        Self { received: 0, started: false, flags: 0 }
     }
 
     /// Bytes received so far; they stand at the start of the buffer.
@@ -64,20 +71,27 @@ impl RecvExact {
         let mut inbox = control.inbox().0;
         if !self.started {
             inbox.rearm();
-            *self = Self { received: 0, started: true };
+            *self = Self { started: true, ..Self::new() };
         }
-        let (total, mut flags) = (data.len(), 0);
+        let total = data.len();
+        if total < self.received {
+            let expected = "a buffer at least as long as what has been received";
+            return Err(EncodeError::Value { field: "iov_len", expected, found: total as i64 }.into());
+        }
         while let Some(rest) = data.get_mut(self.received..).filter(|rest| !rest.is_empty()) {
-            let ask = MsgHdrMut::new().ask(true);
-            let (arrival, _) = inbox.recv_slice(socket, rest, ask)?;
-            flags |= arrival.flags;
+            inbox.compact();
+            let before = inbox.len();
+            let (arrival, _) = inbox.recv_slice(socket, rest, MsgHdrMut::new().ask(true))?;
             if arrival.returned == 0 {
+                // What Linux attaches to the end of a stream belongs to no message.
+                inbox.truncate(before);
                 return Err(ShortReadError { expected: total, received: self.received }.into());
             }
+            self.flags |= arrival.flags;
             self.received += arrival.returned;
         }
         self.started = false;
-        let arrival = sys::Arrival { returned: total, flags };
+        let arrival = sys::Arrival { returned: total, flags: self.flags };
         Ok(Received::new(inbox, socket, arrival, total, RecvFlags::empty(), ()))
     }
 }

@@ -201,7 +201,7 @@ impl<'a> MsgHdrMut<'a> {
 impl fmt::Debug for MsgHdrMut<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (bytes, count) = (self.slices.capacity(), self.slices.count());
-        write!(f, "MsgHdrMut {{ room: {bytes} bytes in {count} slices, flags: ")?;
+        write!(f, "MsgHdrMut {{ room: {bytes} bytes (slices: {count}), flags: ")?;
         bitflags::parser::to_writer(&self.flags, &mut *f)?;
         f.write_str(" }")
     }

@@ -36,7 +36,7 @@ pub struct Received<'a, L = (), D = ()> {
 impl<'a, L: RecvList, D> Received<'a, L, D> {
     #[inline(always)]
     pub(super) fn new(
-        inbox: InboxMut<'a>,
+        mut inbox: InboxMut<'a>,
         socket: BorrowedFd<'_>,
         arrival: Arrival,
         capacity: usize,
@@ -44,13 +44,20 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
         data: D,
     ) -> Self {
         let full_len = arrival.returned;
+        let flags = MsgFlags::from_bits_retain(arrival.flags);
         let (mut len, mut eof) = (full_len.min(capacity), false);
         // Datagrams have a sender; only what has none can be the end of a stream, or discarded by TCP.
         if (full_len == 0 || asked.contains(RecvFlags::TRUNC)) && inbox.peer().is_none() {
-            let empty = full_len == 0 && capacity > 0 && inbox.received().is_empty();
-            (len, eof) = look_at_stream(socket, asked, len, empty);
+            if full_len == 0 && capacity > 0 {
+                eof = is_end(socket, flags, !inbox.received().is_empty());
+                // What Linux attaches to the end of a stream belongs to no message: credentials say pid 0 and uid 0.
+                if eof {
+                    inbox.rearm();
+                }
+            } else if tcp_discards(socket) {
+                len = 0;
+            }
         }
-        let flags = MsgFlags::from_bits_retain(arrival.flags);
         Self { inbox, len, full_len, flags, eof, data, list: PhantomData }
     }
 
@@ -139,14 +146,14 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
     /// the flag [`MsgFlags::CTRUNC`] tells, and [`messages`](Self::messages) shows what is left of it.
     #[inline(always)]
     #[must_use]
-    pub fn extract(&self) -> L::Output {
+    pub fn extract(&self) -> L::Output<'_> {
         L::extract(self.cmsgs())
     }
 
     /// The message of this type, declared or not, if one arrived that can be read; of several the last.
     #[inline]
     #[must_use]
-    pub fn get<T: RecvControl>(&self) -> Option<T> {
+    pub fn get<T: RecvControl>(&self) -> Option<T::Value<'_>> {
         <T as RecvList>::extract(self.cmsgs())
     }
 
@@ -155,7 +162,7 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
     /// # Errors
     ///
     /// The [`DecodeError`] of the message.
-    pub fn try_get<T: RecvControl>(&self) -> Result<Option<T>, DecodeError> {
+    pub fn try_get<T: RecvControl>(&self) -> Result<Option<T::Value<'_>>, DecodeError> {
         self.cmsgs().filter(|cmsg| T::matches(cmsg.id())).last().map(T::decode).transpose()
     }
 
@@ -183,17 +190,24 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
     }
 }
 
-/// How many bytes of data there are, and whether the stream has ended, if it is one.
+/// Whether a receive of no bytes means that a stream has ended.
 #[cold]
 #[inline(never)]
-fn look_at_stream(socket: BorrowedFd<'_>, asked: RecvFlags, len: usize, empty: bool) -> (usize, bool) {
-    if !sys::is_stream(socket).unwrap_or(false) {
-        return (len, false);
+fn is_end(socket: BorrowedFd<'_>, flags: MsgFlags, control: bool) -> bool {
+    #[cfg(linux_like)]
+    if flags.contains(MsgFlags::ERRQUEUE) {
+        return false;
     }
-    let inet = || matches!(sys::domain(socket), Ok(libc::AF_INET | libc::AF_INET6));
-    // tcp(7): MSG_TRUNC discards the bytes.
-    let discarded = asked.contains(RecvFlags::TRUNC) && inet();
-    (if discarded { 0 } else { len }, empty)
+    let _ = flags;
+    // A TLS record may be empty: with control data, look whether anything follows.
+    sys::is_stream(socket).unwrap_or(false) && (!control || sys::is_at_end(socket))
+}
+
+/// tcp(7): `MSG_TRUNC` discards the bytes.
+#[cold]
+#[inline(never)]
+fn tcp_discards(socket: BorrowedFd<'_>) -> bool {
+    sys::is_stream(socket).unwrap_or(false) && matches!(sys::domain(socket), Ok(libc::AF_INET | libc::AF_INET6))
 }
 
 impl<'d, L> Received<'_, L, &'d [u8]> {
@@ -232,7 +246,7 @@ pub struct TakeFds<'a> {
 
 impl<'a> TakeFds<'a> {
     pub(crate) fn new(inbox: InboxMut<'a>) -> Self {
-        Self { inbox, cursor: FdCursor::default() }
+        Self { inbox, cursor: FdCursor::new() }
     }
 
     /// All that are left, if they are `N`.

@@ -11,9 +11,12 @@ use crate::{error::EncodeError, sys};
 impl MsgHdr<'_> {
     /// Sends all of it over a stream, in as many calls as it takes, and returns how many bytes the message has.
     ///
-    /// The control messages go with the first byte, and only there. More slices than `IOV_MAX` go in several calls.
+    /// The control messages go with the first byte, and only there, as descriptors must; what TLS or SCTP want with
+    /// every call is for [`send`](Self::send). More slices than `IOV_MAX` go in several calls.
+    ///
     /// On `WouldBlock`, or any other error, the header remembers how far it came: calling again continues from there,
-    /// and [`sent`](Self::sent) says where that is. Success starts it afresh.
+    /// and [`sent`](Self::sent) says where that is. Control messages that are added meanwhile come too late. Success
+    /// starts it afresh, and so does `skip(0)`, for another socket.
     ///
     /// ```
     /// use ancillary::MsgHdr;
@@ -46,7 +49,13 @@ impl MsgHdr<'_> {
             return Err(error.into());
         }
         let slices = self.slices.as_slice();
-        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        // One buffer may stand in the list many times.
+        let Some(total) = slices.iter().try_fold(0usize, |sum, slice| sum.checked_add(slice.len())) else {
+            let found = slices.iter().map(|slice| slice.len() as i64).sum();
+            return Err(
+                EncodeError::Value { field: "msg_iov", expected: "at most usize::MAX bytes in all", found }.into()
+            );
+        };
         if slices.len() > sys::MAX_SLICES {
             if !sys::is_stream(socket)? {
                 return Err(EncodeError::Slices { needed: slices.len(), available: sys::MAX_SLICES }.into());

@@ -143,7 +143,7 @@ impl<'a> MsgHdr<'a> {
         let mut found = 0;
         let filled = self.slices.fill(|free| {
             let used = buf.chunks_vectored(free).min(free.len());
-            found = free[..used].iter().map(|slice| slice.len()).sum();
+            found = free[..used].iter().map(|slice| slice.len()).fold(0, usize::saturating_add);
             used
         });
         if let Err(needed) = filled {
@@ -352,12 +352,12 @@ impl<'a> MsgHdr<'a> {
 impl fmt::Debug for MsgHdr<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let slices = self.slices.as_slice();
-        let bytes: usize = slices.iter().map(|slice| slice.len()).sum();
+        let bytes: u64 = slices.iter().map(|slice| slice.len() as u64).sum();
         f.write_str("MsgHdr { ")?;
         if let Some(name) = self.name.get() {
             write!(f, "to: {:?}, ", name)?;
         }
-        write!(f, "data: {bytes} bytes in {} slices, control: ", slices.len())?;
+        write!(f, "data: {bytes} bytes (slices: {}), control: ", slices.len())?;
         parser::fmt_list(Cmsgs::new(self.control_bytes()), f)?;
         write!(f, ", flags: ")?;
         bitflags::parser::to_writer(&self.flags, &mut *f)?;

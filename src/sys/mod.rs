@@ -15,7 +15,7 @@ mod slices;
 #[cfg(feature = "bytes")]
 pub(crate) use inbox::recv_buf_mut;
 pub(crate) use inbox::{Arrival, FdCursor, HeapStorage, Inbox, InboxMut, InlineStorage, Recv};
-pub(crate) use io::{domain, is_stream, sendmsg, set_int_option, with_msghdr};
+pub(crate) use io::{domain, is_at_end, is_stream, sendmsg, set_int_option, with_msghdr};
 pub use name::SockAddr;
 pub(crate) use name::{FAMILY_AT, FAMILY_LEN};
 pub(crate) use outbox::{ByteSink, Outbox};

@@ -98,7 +98,7 @@ impl<'b> ByteSink<'b> {
         count: usize,
         ints: impl Iterator<Item = i32>,
     ) -> Result<(), usize> {
-        let room = self.room(4 * count)?;
+        let mut room = self.room(4 * count)?;
         let mut written = 0;
         for (slot, int) in room.ints(count).iter_mut().zip(ints) {
             slot.write(int.to_ne_bytes());
@@ -110,7 +110,7 @@ impl<'b> ByteSink<'b> {
         let len = 4 * written;
         room.header(level, ty, len);
         if len % ALIGN != 0 {
-            room.put(HEADER + len, &[0; ALIGN - 4]);
+            room.put(HEADER + len, &[0; ALIGN][..align_up(len) - len]);
         }
         // INVARIANT: header, so many integers and padding have been written; that is no more than the room.
         *self.len += HEADER + align_up(len);
@@ -158,17 +158,16 @@ impl<'b> ByteSink<'b> {
 }
 
 /// Room for one message.
-#[derive(Clone, Copy)]
 struct Room<'s> {
     // INVARIANT: `base` points to `space` bytes, at least a header, that are borrowed exclusively for 's.
     base: *mut u8,
     space: usize,
-    storage: PhantomData<&'s ()>,
+    storage: PhantomData<&'s mut [u8]>,
 }
 
-impl<'s> Room<'s> {
+impl Room<'_> {
     #[inline(always)]
-    fn header(self, level: i32, ty: i32, payload: usize) {
+    fn header(&self, level: i32, ty: i32, payload: usize) {
         if HEADER > TYPE_AT + 4 {
             self.put(0, &[0; HEADER]);
         }
@@ -177,26 +176,25 @@ impl<'s> Room<'s> {
         self.put(TYPE_AT, &ty.to_ne_bytes());
     }
 
-    /// Writes `bytes` at an offset.
+    /// Writes `bytes` at an offset. The check is one only where the length is not known to the compiler.
     #[inline(always)]
-    fn put(self, at: usize, bytes: &[u8]) {
-        debug_assert!(at + bytes.len() <= self.space);
-        // SAFETY: `at` is inside the room: the offsets of this file are those of a header, and of a payload and its
-        // padding, for which the room was measured.
+    fn put(&self, at: usize, bytes: &[u8]) {
+        assert!(at + bytes.len() <= self.space);
+        // SAFETY: `at` is inside the room, by the assertion, in one allocation.
         let to = unsafe { self.base.add(at) };
-        // SAFETY: 1. the source is a slice; 2. `at + bytes.len()` is inside the room, as above; 3. the room is
+        // SAFETY: 1. the source is a slice; 2. `at + bytes.len()` is inside the room, by the assertion; 3. the room is
         // borrowed exclusively, so they do not overlap.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
     }
 
     /// The payload as integers.
     #[inline(always)]
-    fn ints(self, count: usize) -> &'s mut [MaybeUninit<[u8; 4]>] {
-        debug_assert!(HEADER + 4 * count <= self.space);
-        // SAFETY: the payload follows the header, inside the room.
+    fn ints(&mut self, count: usize) -> &mut [MaybeUninit<[u8; 4]>] {
+        assert!(HEADER + 4 * count <= self.space);
+        // SAFETY: the payload follows the header, inside the room, by the assertion.
         let first = unsafe { self.base.add(HEADER) };
-        // SAFETY: 1. the room was measured for so many integers; 2. bytes have no alignment; 3. it is borrowed
-        // exclusively for 's, and nothing else is written while the slice is used.
+        // SAFETY: 1. the assertion bounds the length; 2. bytes have no alignment; 3. the room is borrowed exclusively,
+        // and not used while the slice is.
         unsafe { std::slice::from_raw_parts_mut(first.cast(), count) }
     }
 }

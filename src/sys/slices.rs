@@ -226,7 +226,7 @@ impl<'a> IoSlicesMut<'a> {
     /// What the last receive wrote, over all buffers, piece by piece.
     pub(crate) fn filled(&self) -> impl Iterator<Item = &[u8]> {
         let mut left = self.filled;
-        self.as_raw().iter().map_while(move |entry| {
+        self.as_raw().iter().filter_map(move |entry| {
             let take = left.min(entry.iov_len);
             left -= take;
             // SAFETY: the entry describes memory borrowed for 'a; these bytes are initialised by the invariant of

@@ -3,23 +3,28 @@
 //! The bytes themselves say what is owned: a descriptor number in a received `SCM_RIGHTS` (or `SCM_PIDFD`)
 //! belongs to the inbox until it is overwritten with -1, which happens when it is taken or closed.
 
+mod fds;
+mod storage;
+
+pub(crate) use fds::FdCursor;
+pub(crate) use storage::{HeapStorage, InlineStorage};
+
 use std::{
     io,
     mem::MaybeUninit,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    os::fd::{AsRawFd, BorrowedFd},
 };
 
 use nix::libc::{self, c_int};
 
+use fds::{Carries, Fds, carries};
+use storage::Storage;
+
 use super::{
-    HEADER, IoSlicesMut, MSG_CMSG_CLOEXEC, SockAddr, align_up,
+    IoSlicesMut, MSG_CMSG_CLOEXEC, SockAddr, align_up,
     io::{last_error, zeroed_msghdr},
 };
-use crate::cmsg::{CmsgId, Cmsgs};
-
-/// Linux `SCM_PIDFD` (include/linux/socket.h, 6.5), which libc lacks.
-#[cfg(linux_like)]
-const SCM_PIDFD: c_int = 4;
+use crate::cmsg::{Cmsgs, RawCmsg};
 
 /// Flags under which the kernel writes every byte that it counts. Under others (`MSG_TRUNC` on TCP, device memory)
 /// the count may cover bytes it did not touch.
@@ -34,62 +39,6 @@ const WRITES_WHAT_IT_COUNTS: c_int = {
         common
     }
 };
-
-/// Bytes on the stack.
-#[repr(C, align(8))]
-pub(crate) struct InlineStorage<const N: usize>([u8; N]);
-
-impl<const N: usize> InlineStorage<N> {
-    #[inline(always)]
-    pub(crate) const fn new() -> Self {
-        Self([0; N])
-    }
-}
-
-/// Bytes on the heap, aligned for a header.
-pub(crate) struct HeapStorage {
-    // INVARIANT: `capacity <= words.len() * 8`.
-    words: Box<[u64]>,
-    capacity: usize,
-}
-
-impl HeapStorage {
-    pub(crate) fn new(capacity: usize) -> Self {
-        // INVARIANT: rounded up.
-        Self { words: vec![0; capacity.div_ceil(8)].into_boxed_slice(), capacity }
-    }
-}
-
-/// Where the bytes are. The methods return the same memory every time.
-pub(crate) trait Storage {
-    fn bytes(&self) -> &[u8];
-    fn bytes_mut(&mut self) -> &mut [u8];
-}
-
-impl<const N: usize> Storage for InlineStorage<N> {
-    #[inline(always)]
-    fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-    #[inline(always)]
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.0
-    }
-}
-
-impl Storage for HeapStorage {
-    #[inline]
-    fn bytes(&self) -> &[u8] {
-        // SAFETY: the words are initialised memory, any byte of them is a u8, and the field's invariant bounds the
-        // length.
-        unsafe { std::slice::from_raw_parts(self.words.as_ptr().cast(), self.capacity) }
-    }
-    #[inline]
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `bytes`, under an exclusive borrow; any bytes written make a u64.
-        unsafe { std::slice::from_raw_parts_mut(self.words.as_mut_ptr().cast(), self.capacity) }
-    }
-}
 
 struct Head {
     // INVARIANT: made by `SockAddr::zeroed`, never replaced.
@@ -135,7 +84,7 @@ impl<S: Storage> Inbox<S> {
     }
 
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> + Clone {
-        Fds { head: &self.head, bytes: self.storage.bytes(), cursor: FdCursor::default() }
+        Fds::new(&self.head, self.storage.bytes())
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -168,46 +117,6 @@ pub(crate) struct Arrival {
     /// The return value: bytes of data, or the real length under `MSG_TRUNC`.
     pub(crate) returned: usize,
     pub(crate) flags: c_int,
-}
-
-/// How far a walk over the descriptors has come.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct FdCursor {
-    at: usize,
-    end: usize,
-    next: usize,
-    left_out: bool,
-}
-
-impl FdCursor {
-    /// Where the next number of this message stands.
-    #[inline(always)]
-    fn next_slot(&mut self) -> Option<usize> {
-        let at = self.at;
-        if at + 4 > self.end {
-            return None;
-        }
-        self.at += 4;
-        Some(at)
-    }
-
-    /// Moves on to the next message that carries descriptors, if there is one.
-    fn next_message(&mut self, head: &Head, bytes: &[u8], pidfds: bool) -> bool {
-        loop {
-            let rest = bytes.get(self.next..head.len).unwrap_or_default();
-            let mut walk = Cmsgs::new(rest);
-            let Some(cmsg) = walk.next() else { return false };
-            self.at = self.next + HEADER;
-            self.end = self.at + cmsg.payload().len();
-            self.next += rest.len() - walk.rest().len();
-            match carries_fds(cmsg.id()) {
-                Carries::Fds => return true,
-                Carries::Pidfd if pidfds => return true,
-                Carries::Pidfd => self.left_out = true,
-                Carries::Nothing => {}
-            }
-        }
-    }
 }
 
 /// A borrowed inbox, whatever its storage.
@@ -244,6 +153,8 @@ impl<'a> InboxMut<'a> {
         if ask.flags & !WRITES_WHAT_IT_COUNTS != 0 {
             data.zero();
         }
+        // SAFETY: no byte is claimed.
+        unsafe { data.set_filled(0) };
         let iov = data.as_raw();
         let arrival = self.recv_raw(socket, iov.as_ptr().cast_mut(), iov.len(), ask)?;
         let filled = arrival.returned.min(data.capacity());
@@ -299,7 +210,6 @@ impl<'a> InboxMut<'a> {
         ask: Recv,
     ) -> io::Result<Arrival> {
         let start = if ask.append {
-            self.compact();
             align_up(self.head.len).min(self.bytes.len())
         } else {
             self.rearm();
@@ -342,11 +252,13 @@ impl<'a> InboxMut<'a> {
         }
         // SAFETY: the field's invariant: the address was made by `zeroed`.
         unsafe { self.head.peer.set_len(header.msg_namelen as usize) };
+        // Linux installs new descriptors at every peek; elsewhere a peeked message shows numbers that are not ours.
+        let installs = cfg!(linux_like) || ask.flags & libc::MSG_PEEK == 0;
         // INVARIANT: recvmsg(2) has installed what stands in the new bytes, for us alone. A message from an
         // internet peer carries no descriptor (net/core/scm.c serves AF_UNIX and AF_NETLINK), so none is claimed.
-        self.head.owns |= got > 0 && !self.peer_is_inet();
+        self.head.owns |= got > 0 && installs && !self.peer_is_inet();
         #[cfg(apple)]
-        if self.head.owns && !ask.inheritable {
+        if self.head.owns && installs && !ask.inheritable {
             self.set_cloexec(start);
         }
         Ok(Arrival { returned, flags: header.msg_flags })
@@ -355,17 +267,6 @@ impl<'a> InboxMut<'a> {
     #[inline(always)]
     fn peer_is_inet(&self) -> bool {
         matches!(self.head.peer.family(), libc::AF_INET | libc::AF_INET6)
-    }
-
-    #[cfg(apple)]
-    fn set_cloexec(&mut self, start: usize) {
-        let mut cursor = FdCursor { next: start, ..FdCursor::default() };
-        while cursor.next_message(self.head, self.bytes, true) {
-            while let Some(slot) = cursor.next_slot().and_then(|at| self.bytes.get(at..)?.first_chunk::<4>()) {
-                // SAFETY: fcntl with F_SETFD takes an int; the descriptor is ours by the invariant of `owns`.
-                let _ = unsafe { libc::fcntl(RawFd::from_ne_bytes(*slot), libc::F_SETFD, libc::FD_CLOEXEC) };
-            }
-        }
     }
 
     /// Forgets the last message: closes what nobody took, and holds nothing.
@@ -386,15 +287,16 @@ impl<'a> InboxMut<'a> {
 
     /// Drops messages that a later one of the same kind replaces: a stream may bring credentials with every call. Those
     /// with descriptors stay.
-    #[cold]
-    fn compact(&mut self) {
+    pub(crate) fn compact(&mut self) {
         let (mut from, mut to) = (0, 0);
         loop {
             let rest = self.received().get(from..).unwrap_or_default();
             let mut walk = Cmsgs::new(rest);
             let Some(cmsg) = walk.next() else { break };
             let id = cmsg.id();
-            let replaced = matches!(carries_fds(id), Carries::Nothing) && walk.clone().any(|later| later.id() == id);
+            // One that was cut replaces nothing.
+            let replaces = |later: RawCmsg<'_>| later.id() == id && later.payload().len() >= cmsg.payload().len();
+            let replaced = matches!(carries(id), Carries::Nothing) && walk.clone().any(replaces);
             let step = rest.len() - walk.rest().len();
             if !replaced {
                 self.bytes.copy_within(from..from + step, to);
@@ -407,105 +309,33 @@ impl<'a> InboxMut<'a> {
         self.head.len = to;
     }
 
+    /// How many bytes of control data there are.
+    pub(crate) fn len(&self) -> usize {
+        self.head.len
+    }
+
+    /// Forgets what came behind the first `len` bytes.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.close_from(len);
+        self.head.len = self.head.len.min(len);
+    }
+
     #[inline(always)]
     fn close_all(&mut self) {
         // By its parts: a pointer to `self` would keep all of it in memory.
         close_all(self.head, self.bytes);
     }
 
-    /// Takes the next descriptor of `SCM_RIGHTS`.
-    #[inline]
-    pub(crate) fn take_fd(&mut self, cursor: &mut FdCursor) -> Option<OwnedFd> {
-        self.take_any(cursor, false)
-    }
-
-    #[inline]
-    fn take_any(&mut self, cursor: &mut FdCursor, pidfds: bool) -> Option<OwnedFd> {
-        while self.head.owns {
-            let Some(slot) = cursor.next_slot().and_then(|at| self.bytes.get_mut(at..)?.first_chunk_mut::<4>()) else {
-                if cursor.next_message(self.head, self.bytes, pidfds) {
-                    continue;
-                }
-                // INVARIANT: every number has been taken, unless a message was left out.
-                self.head.owns = cursor.left_out;
-                return None;
-            };
-            let fd = RawFd::from_ne_bytes(*slot);
-            if fd >= 0 {
-                // Given away exactly once: the number goes before the owner is made.
-                *slot = (-1i32).to_ne_bytes();
-                // SAFETY: 1. `owns` is true, so its invariant holds: the kernel installed this descriptor for us and
-                // nobody else owns it; 2. it is not negative; 3. its slot holds -1 now, so it is not given twice.
-                return Some(unsafe { OwnedFd::from_raw_fd(fd) });
-            }
-        }
-        None
-    }
-
     /// The descriptors of `SCM_RIGHTS` that have not been taken, borrowed.
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> + Clone {
-        Fds { head: self.head, bytes: self.bytes, cursor: FdCursor::default() }
-    }
-}
-
-/// The descriptors that an inbox still owns, borrowed.
-#[derive(Clone)]
-struct Fds<'i> {
-    head: &'i Head,
-    bytes: &'i [u8],
-    cursor: FdCursor,
-}
-
-impl<'i> Iterator for Fds<'i> {
-    type Item = BorrowedFd<'i>;
-
-    fn next(&mut self) -> Option<BorrowedFd<'i>> {
-        while self.head.owns {
-            let Some(slot) = self.cursor.next_slot().and_then(|at| self.bytes.get(at..)?.first_chunk::<4>()) else {
-                if self.cursor.next_message(self.head, self.bytes, false) {
-                    continue;
-                }
-                return None;
-            };
-            let fd = RawFd::from_ne_bytes(*slot);
-            if fd >= 0 {
-                // SAFETY: the invariant of `owns`: the descriptor is open and ours; taking it needs an exclusive
-                // borrow of the inbox, so it stays open for 'i.
-                return Some(unsafe { BorrowedFd::borrow_raw(fd) });
-            }
-        }
-        None
+        Fds::new(self.head, self.bytes)
     }
 }
 
 #[cold]
 #[inline(never)]
 fn close_all(head: &mut Head, bytes: &mut [u8]) {
-    let mut inbox = InboxMut { head, bytes };
-    let mut cursor = FdCursor::default();
-    while let Some(fd) = inbox.take_any(&mut cursor, true) {
-        drop(fd);
-    }
-    // INVARIANT: every number has been taken.
-    inbox.head.owns = false;
-}
-
-enum Carries {
-    Fds,
-    #[cfg_attr(not(linux_like), allow(dead_code, reason = "Linux has them"))]
-    Pidfd,
-    Nothing,
-}
-
-fn carries_fds(id: CmsgId) -> Carries {
-    if id == CmsgId::new(libc::SOL_SOCKET, libc::SCM_RIGHTS) {
-        return Carries::Fds;
-    }
-    #[cfg(linux_like)]
-    if id == CmsgId::new(libc::SOL_SOCKET, SCM_PIDFD) {
-        return Carries::Pidfd;
-    }
-    Carries::Nothing
+    InboxMut { head, bytes }.close_from(0);
 }
 
 /// Marks bytes that a receive has written as part of a `BufMut`.
@@ -525,5 +355,3 @@ pub(crate) fn recv_buf_mut(
     unsafe { buf.advance_mut(len) };
     Ok(arrival)
 }
-
-const _: () = assert!(size_of::<RawFd>() == 4);

@@ -1,0 +1,184 @@
+//! The descriptors among the messages of an inbox: found, lent, taken, closed.
+
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::libc;
+
+use super::{Head, InboxMut};
+use crate::{
+    cmsg::{CmsgId, Cmsgs},
+    sys::HEADER,
+};
+
+/// Linux `SCM_PIDFD` (include/linux/socket.h, 6.5), which libc lacks.
+#[cfg(linux_like)]
+const SCM_PIDFD: libc::c_int = 4;
+
+pub(super) enum Carries {
+    Fds,
+    #[cfg_attr(not(linux_like), allow(dead_code, reason = "Linux has them"))]
+    Pidfd,
+    Nothing,
+}
+
+pub(super) fn carries(id: CmsgId) -> Carries {
+    if id == CmsgId::new(libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+        return Carries::Fds;
+    }
+    #[cfg(linux_like)]
+    if id == CmsgId::new(libc::SOL_SOCKET, SCM_PIDFD) {
+        return Carries::Pidfd;
+    }
+    Carries::Nothing
+}
+
+/// How far a walk over the descriptors has come.
+#[derive(Clone, Copy)]
+pub(crate) struct FdCursor {
+    // INVARIANT: `at..end` is empty, or lies in the payload of a message that carries descriptors.
+    at: usize,
+    end: usize,
+    /// Where the next message stands.
+    next: usize,
+    /// Whether a message with descriptors has been passed over.
+    left_out: bool,
+}
+
+impl FdCursor {
+    /// Over all messages.
+    pub(crate) const fn new() -> Self {
+        // INVARIANT: empty.
+        Self { at: 0, end: 0, next: 0, left_out: false }
+    }
+
+    /// Over those that start at `next` or behind it.
+    pub(super) const fn from(next: usize) -> Self {
+        // INVARIANT: empty.
+        Self { at: 0, end: 0, next, left_out: next > 0 }
+    }
+
+    /// Where the next number stands, four bytes of a message that carries descriptors.
+    #[inline(always)]
+    fn next_slot(&mut self) -> Option<usize> {
+        let at = self.at;
+        if at + 4 > self.end {
+            return None;
+        }
+        self.at += 4;
+        Some(at)
+    }
+
+    /// Moves on to the next message that carries descriptors, if there is one.
+    fn next_message(&mut self, head: &Head, bytes: &[u8], pidfds: bool) -> bool {
+        loop {
+            let rest = bytes.get(self.next..head.len).unwrap_or_default();
+            let mut walk = Cmsgs::new(rest);
+            let Some(cmsg) = walk.next() else { return false };
+            let at = self.next + HEADER;
+            self.next += rest.len() - walk.rest().len();
+            match carries(cmsg.id()) {
+                Carries::Pidfd if !pidfds => self.left_out = true,
+                Carries::Fds | Carries::Pidfd => {
+                    // INVARIANT: the payload of this one.
+                    (self.at, self.end) = (at, at + cmsg.payload().len());
+                    return true;
+                }
+                Carries::Nothing => {}
+            }
+        }
+    }
+
+    /// The next number, taken or not.
+    #[inline(always)]
+    fn next_number(&mut self, head: &Head, bytes: &[u8], pidfds: bool) -> Option<(usize, RawFd)> {
+        loop {
+            if let Some(at) = self.next_slot() {
+                let slot = bytes.get(at..)?.first_chunk::<4>()?;
+                return Some((at, RawFd::from_ne_bytes(*slot)));
+            }
+            if !self.next_message(head, bytes, pidfds) {
+                return None;
+            }
+        }
+    }
+}
+
+impl InboxMut<'_> {
+    /// Takes the next descriptor of `SCM_RIGHTS`.
+    #[inline]
+    pub(crate) fn take_fd(&mut self, cursor: &mut FdCursor) -> Option<OwnedFd> {
+        self.take_any(cursor, false)
+    }
+
+    #[inline]
+    pub(super) fn take_any(&mut self, cursor: &mut FdCursor, pidfds: bool) -> Option<OwnedFd> {
+        while self.head.owns {
+            let Some((at, fd)) = cursor.next_number(self.head, self.bytes, pidfds) else {
+                // INVARIANT: every number has been taken, unless a message was left out.
+                self.head.owns = cursor.left_out;
+                return None;
+            };
+            if fd >= 0 {
+                // Given away exactly once: the number goes before the owner is made.
+                *self.bytes.get_mut(at..)?.first_chunk_mut()? = (-1i32).to_ne_bytes();
+                // SAFETY: 1. `owns` is true and the slot lies in a message that carries descriptors (the cursor's
+                // invariant), so the kernel installed this one for us and nobody else owns it; 2. it is not negative;
+                // 3. its slot holds -1 now, so it is not given twice.
+                return Some(unsafe { OwnedFd::from_raw_fd(fd) });
+            }
+        }
+        None
+    }
+
+    /// Closes what nobody took from the messages at `start` and behind.
+    pub(super) fn close_from(&mut self, start: usize) {
+        let mut cursor = FdCursor::from(start);
+        while let Some(fd) = self.take_any(&mut cursor, true) {
+            drop(fd);
+        }
+    }
+
+    #[cfg(apple)]
+    pub(super) fn set_cloexec(&mut self, start: usize) {
+        let mut cursor = FdCursor::from(start);
+        while let Some((_, fd)) = cursor.next_number(self.head, self.bytes, true) {
+            // SAFETY: fcntl with F_SETFD takes an int; the descriptor is ours by the invariant of `owns`.
+            let _ = unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+}
+
+/// The descriptors of `SCM_RIGHTS` that an inbox still owns, borrowed.
+#[derive(Clone)]
+pub(super) struct Fds<'i> {
+    head: &'i Head,
+    bytes: &'i [u8],
+    cursor: FdCursor,
+}
+
+impl<'i> Fds<'i> {
+    pub(super) fn new(head: &'i Head, bytes: &'i [u8]) -> Self {
+        Self { head, bytes, cursor: FdCursor::new() }
+    }
+}
+
+impl<'i> Iterator for Fds<'i> {
+    type Item = BorrowedFd<'i>;
+
+    fn next(&mut self) -> Option<BorrowedFd<'i>> {
+        if !self.head.owns {
+            return None;
+        }
+        loop {
+            let (_, fd) = self.cursor.next_number(self.head, self.bytes, false)?;
+            if fd >= 0 {
+                // SAFETY: `owns` is true and the slot lies in a message that carries descriptors (the cursor's
+                // invariant), so it is open and ours; taking it needs an exclusive borrow of the inbox, so it stays
+                // open for 'i.
+                return Some(unsafe { BorrowedFd::borrow_raw(fd) });
+            }
+        }
+    }
+}
+
+const _: () = assert!(size_of::<RawFd>() == 4);
