@@ -1,0 +1,81 @@
+//! What several tests need: descriptors counted, sockets with time limits, causes taken out of errors.
+
+#![allow(dead_code, reason = "each test uses a part")]
+#![allow(unreachable_pub, reason = "one module for several programs")]
+
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fs, io,
+    net::UdpSocket,
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+
+/// Nothing here waits so long; a test that hangs fails instead.
+pub const TIMEOUT: Option<Duration> = Some(Duration::from_secs(20));
+
+/// The types of AF_UNIX sockets.
+pub const KINDS: [SockType; 3] = [SockType::Stream, SockType::Datagram, SockType::SeqPacket];
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Numbers and targets of all open descriptors.
+pub fn open_fds() -> BTreeMap<i32, PathBuf> {
+    let own = PathBuf::from(format!("/proc/{}/fd", std::process::id()));
+    let entry = |entry: io::Result<fs::DirEntry>| {
+        let entry = entry.unwrap();
+        let number = entry.file_name().to_str().unwrap().parse().unwrap();
+        (number, fs::read_link(entry.path()).unwrap())
+    };
+    fs::read_dir("/proc/self/fd").unwrap().map(entry).filter(|(_, target)| *target != own).collect()
+}
+
+/// How many descriptors are open now.
+pub fn open_count() -> usize {
+    open_fds().len()
+}
+
+/// Runs `f` alone in this process; afterwards exactly the same descriptors must be open.
+pub fn no_leak(f: impl FnOnce()) {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = open_fds();
+    f();
+    assert_eq!(open_fds(), before);
+}
+
+/// A pair of any type; std's `UnixStream` does for all three, what matters here is the timeout.
+pub fn pair(kind: SockType) -> (UnixStream, UnixStream) {
+    let (a, b) = socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC).unwrap();
+    let (a, b) = (UnixStream::from(a), UnixStream::from(b));
+    for socket in [&a, &b] {
+        socket.set_read_timeout(TIMEOUT).unwrap();
+        socket.set_write_timeout(TIMEOUT).unwrap();
+    }
+    (a, b)
+}
+
+/// A connected pair of streams.
+pub fn stream() -> (UnixStream, UnixStream) {
+    pair(SockType::Stream)
+}
+
+/// The typed error in an [`io::Error`].
+pub fn cause<E: Error + Copy + 'static>(error: &io::Error) -> Option<E> {
+    error.get_ref().and_then(|cause| cause.downcast_ref()).copied()
+}
+
+/// Whether this machine has IPv6; says so where it has not.
+pub fn has_v6(test: &str) -> bool {
+    match UdpSocket::bind("[::1]:0") {
+        Ok(_) => true,
+        Err(error) => {
+            eprintln!("SKIPPED {test}: no IPv6 here ({error})");
+            false
+        }
+    }
+}
