@@ -88,7 +88,8 @@ pub trait SocketExt: AsFd {
     }
 
     /// Receives exactly as many bytes from a blocking stream as the buffer holds, in as many calls as it takes; the
-    /// control data of all of them is kept. [`RecvExact`] does the same on a non-blocking socket.
+    /// control data of all of them is kept. On a non-blocking socket, or one with a timeout, [`RecvExact`] does the same
+    /// and remembers how far it came.
     ///
     /// # Errors
     ///

@@ -1,15 +1,15 @@
 //! Bad input that the library refuses by itself: the typed error and its words, nothing sent, nothing left open.
 #![cfg(target_os = "linux")]
 
+mod common;
+
 use std::{
     error::Error,
-    fs::{self, File},
+    fs::File,
     io::{self, ErrorKind, IoSlice, IoSliceMut, Read},
     iter::repeat_n,
     net::UdpSocket,
-    os::{fd::AsFd, unix::net::UnixStream},
-    sync::{Mutex, PoisonError},
-    time::Duration,
+    os::fd::AsFd,
 };
 
 use ancillary::{
@@ -18,42 +18,13 @@ use ancillary::{
     cmsg::{self, CmsgId},
     message::{Credentials, HopLimit, IpTtl, ScmRights},
 };
-use nix::{
-    libc,
-    sys::socket::{AddressFamily, SockFlag, SockType, socketpair},
-};
+use common::{KINDS, no_leak, open_count, pair};
+use nix::{libc, sys::socket::SockType};
 
-const KINDS: [SockType; 3] = [SockType::Stream, SockType::Datagram, SockType::SeqPacket];
 const WITH_BORDERS: [SockType; 2] = [SockType::Datagram, SockType::SeqPacket];
-const TIMEOUT: Option<Duration> = Some(Duration::from_secs(5));
 /// What a header holds itself.
 const CONTROL: usize = 1280;
 const TTL_ZERO: EncodeError = EncodeError::Value { field: "IP_TTL", expected: "1..=255", found: 0 };
-
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
-fn open_fds() -> usize {
-    fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
-/// Runs `f` alone in this process; afterwards as many descriptors are open as before.
-fn no_leak(f: impl FnOnce()) {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = open_fds();
-    f();
-    assert_eq!(open_fds(), before);
-}
-
-/// A pair of any type; std's `UnixStream` does for all three, what matters here is the timeout.
-fn pair(kind: SockType) -> (UnixStream, UnixStream) {
-    let (a, b) = socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC).unwrap();
-    let (a, b) = (UnixStream::from(a), UnixStream::from(b));
-    for socket in [&a, &b] {
-        socket.set_read_timeout(TIMEOUT).unwrap();
-        socket.set_write_timeout(TIMEOUT).unwrap();
-    }
-    (a, b)
-}
 
 fn null() -> File {
     File::open("/dev/null").unwrap()
@@ -459,7 +430,7 @@ fn another_number_of_descriptors_takes_none() {
             a.send_fds(b"x", [&null, &null]).unwrap();
             let (mut data, mut control) = ([0; 1], ControlBuf::<()>::new());
             let mut message = b.recv_msg(&mut data, &mut control).unwrap();
-            let before = open_fds();
+            let before = open_count();
             let refused = |error: FdCountError, expected: usize| {
                 assert_eq!((error.expected, error.found), (expected, 2));
                 let error = io::Error::from(error);
@@ -472,7 +443,7 @@ fn another_number_of_descriptors_takes_none() {
             refused(message.take_fds_exact::<1>().unwrap_err(), 1);
             refused(message.take_fds_exact::<3>().unwrap_err(), 3);
             refused(message.take_fds_exact::<254>().unwrap_err(), 254);
-            assert_eq!(open_fds(), before);
+            assert_eq!(open_count(), before);
             assert!(message.take_fds_exact::<2>().is_ok());
         }
     });

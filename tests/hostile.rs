@@ -23,7 +23,7 @@ use ancillary::{
     message::{Credentials, HopLimit, IpTtl, PktInfo, RecvList, ScmRights, ScmRightsSpace},
     set_option,
 };
-use common::{cause, has_v6, no_leak, open_count, stream};
+use common::{alone, cause, has_v6, no_leak, open_count, stream};
 use nix::libc;
 
 // include/uapi/asm-generic/socket.h
@@ -157,13 +157,15 @@ fn a_cut_is_remembered_while_a_frame_waits() {
 
 #[test]
 fn a_frame_cannot_shrink_below_what_has_arrived() {
-    let (mut a, b) = stream();
-    b.set_nonblocking(true).unwrap();
-    a.write_all(b"abcd").unwrap();
-    let (mut control, mut exact) = (ControlBuf::<()>::new(), RecvExact::new());
-    assert_eq!(exact.recv(&b, &mut [0; 6], &mut control).unwrap_err().kind(), ErrorKind::WouldBlock);
-    let error = exact.recv(&b, &mut [0; 2], &mut control).unwrap_err();
-    assert!(matches!(cause(&error), Some(EncodeError::Value { field: "iov_len", found: 2, .. })), "{error}");
+    no_leak(|| {
+        let (mut a, b) = stream();
+        b.set_nonblocking(true).unwrap();
+        a.write_all(b"abcd").unwrap();
+        let (mut control, mut exact) = (ControlBuf::<()>::new(), RecvExact::new());
+        assert_eq!(exact.recv(&b, &mut [0; 6], &mut control).unwrap_err().kind(), ErrorKind::WouldBlock);
+        let error = exact.recv(&b, &mut [0; 2], &mut control).unwrap_err();
+        assert!(matches!(cause(&error), Some(EncodeError::Value { field: "iov_len", found: 2, .. })), "{error}");
+    });
 }
 
 #[test]
@@ -186,14 +188,16 @@ fn what_arrived_before_an_error_can_be_taken_from_the_control_buffer() {
 
 #[test]
 fn buffers_work_behind_references_and_boxes() {
-    let (mut a, b) = stream();
-    b.enable::<Credentials>().unwrap();
-    let (mut boxed, mut plain, mut data) = (Box::new(ControlBuf::<Credentials>::new()), ControlVec::new(), [0; 1]);
-    a.write_all(b"xy").unwrap();
-    assert_eq!(b.recv_msg(&mut data, &mut boxed).unwrap().extract(), Some(Credentials::own()));
-    let reference: &mut ControlVec<Credentials> = &mut plain;
-    assert_eq!(b.recv_msg(&mut data, &mut { reference }).unwrap().extract(), Some(Credentials::own()));
-    assert_eq!(plain.capacity(), 256);
+    no_leak(|| {
+        let (mut a, b) = stream();
+        b.enable::<Credentials>().unwrap();
+        let (mut boxed, mut plain, mut data) = (Box::new(ControlBuf::<Credentials>::new()), ControlVec::new(), [0; 1]);
+        a.write_all(b"xy").unwrap();
+        assert_eq!(b.recv_msg(&mut data, &mut boxed).unwrap().extract(), Some(Credentials::own()));
+        let reference: &mut ControlVec<Credentials> = &mut plain;
+        assert_eq!(b.recv_msg(&mut data, &mut { reference }).unwrap().extract(), Some(Credentials::own()));
+        assert_eq!(plain.capacity(), 256);
+    });
 }
 
 /// Gives `left` descriptors; panics at call number `at`, counted over all its clones.
@@ -245,48 +249,54 @@ fn a_panic_in_the_callers_iterator_sends_no_descriptor_of_others() {
 
 #[test]
 fn descriptors_without_end_are_counted_no_further_than_needed() {
-    let (a, _b) = stream();
-    let error = a.send_fds(b"x", std::iter::repeat(&a)).unwrap_err();
-    assert!(matches!(cause(&error), Some(EncodeError::Descriptors { found: 254.., max: 253 })), "{error}");
-    let error = a.send_fds(b"x", std::iter::repeat(&a).filter(|_| true)).unwrap_err();
-    assert_eq!(cause(&error), Some(EncodeError::Descriptors { found: 254, max: 253 }));
+    no_leak(|| {
+        let (a, _b) = stream();
+        let error = a.send_fds(b"x", std::iter::repeat(&a)).unwrap_err();
+        assert!(matches!(cause(&error), Some(EncodeError::Descriptors { found: 254.., max: 253 })), "{error}");
+        let error = a.send_fds(b"x", std::iter::repeat(&a).filter(|_| true)).unwrap_err();
+        assert_eq!(cause(&error), Some(EncodeError::Descriptors { found: 254, max: 253 }));
+    });
 }
 
 #[test]
 fn empty_buffers_among_others_hide_nothing() {
-    let (mut a, b) = stream();
-    a.write_all(b"hello world").unwrap();
-    let (mut one, mut none, mut two, mut control) = ([0; 5], [0; 0], [0; 6], ControlBuf::<()>::new());
-    let mut header = MsgHdrMut::new();
-    header.data(&mut one).data(&mut none).data(&mut two);
-    assert_eq!(header.recv(&b, &mut control).unwrap().len(), 11);
-    assert_eq!(header.filled().collect::<Vec<_>>().concat(), b"hello world");
-    b.set_nonblocking(true).unwrap();
-    assert_eq!(header.recv(&b, &mut control).unwrap_err().kind(), ErrorKind::WouldBlock);
-    assert_eq!(header.filled().count(), 0);
+    no_leak(|| {
+        let (mut a, b) = stream();
+        a.write_all(b"hello world").unwrap();
+        let (mut one, mut none, mut two, mut control) = ([0; 5], [0; 0], [0; 6], ControlBuf::<()>::new());
+        let mut header = MsgHdrMut::new();
+        header.data(&mut one).data(&mut none).data(&mut two);
+        assert_eq!(header.recv(&b, &mut control).unwrap().len(), 11);
+        assert_eq!(header.filled().collect::<Vec<_>>().concat(), b"hello world");
+        b.set_nonblocking(true).unwrap();
+        assert_eq!(header.recv(&b, &mut control).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(header.filled().count(), 0);
+    });
 }
 
 #[test]
 fn another_destination_after_the_control_messages_is_told() {
-    if !has_v6("another_destination_after_the_control_messages_is_told") {
-        return;
-    }
-    let socket = UdpSocket::bind("[::]:0").unwrap();
-    let (receiver, mut control) = (UdpSocket::bind("[::1]:0").unwrap(), ControlBuf::<HopLimit>::new());
-    let mut header = MsgHdr::new();
-    header.to(("127.0.0.1".parse::<std::net::IpAddr>().unwrap(), 9)).data(b"q").control(HopLimit(7));
-    header.to(&receiver.local_addr().unwrap());
-    let error = header.send(&socket).unwrap_err();
-    let (expected, found) = (libc::AF_INET, libc::AF_INET6);
-    assert_eq!(cause(&error), Some(EncodeError::Destination { expected, found }));
-    let text = "expected a destination of AF_INET, for which the control messages were encoded, found AF_INET6";
-    assert_eq!(error.to_string(), text);
-    // Messages that were encoded for both, before there was a destination, serve any.
-    receiver.enable::<HopLimit>().unwrap();
-    let mut header = MsgHdr::new();
-    header.data(b"q").control(HopLimit(7)).to(&receiver.local_addr().unwrap());
-    header.send(&socket).unwrap();
-    assert_eq!(receiver.recv_msg(&mut [0; 1], &mut control).unwrap().extract(), Some(HopLimit(7)));
+    no_leak(|| {
+        if !has_v6("another_destination_after_the_control_messages_is_told") {
+            return;
+        }
+        let socket = UdpSocket::bind("[::]:0").unwrap();
+        let (receiver, mut control) = (UdpSocket::bind("[::1]:0").unwrap(), ControlBuf::<HopLimit>::new());
+        let mut header = MsgHdr::new();
+        header.to(("127.0.0.1".parse::<std::net::IpAddr>().unwrap(), 9)).data(b"q").control(HopLimit(7));
+        header.to(receiver.local_addr().unwrap());
+        let error = header.send(&socket).unwrap_err();
+        let (expected, found) = (libc::AF_INET, libc::AF_INET6);
+        assert_eq!(cause(&error), Some(EncodeError::Destination { expected, found }));
+        let text = "expected a destination of AF_INET, for which the control messages were encoded, found AF_INET6";
+        assert_eq!(error.to_string(), text);
+        // Messages that were encoded for both, before there was a destination, serve any.
+        receiver.enable::<HopLimit>().unwrap();
+        let mut header = MsgHdr::new();
+        header.data(b"q").control(HopLimit(7)).to(receiver.local_addr().unwrap());
+        header.send(&socket).unwrap();
+        assert_eq!(receiver.recv_msg(&mut [0; 1], &mut control).unwrap().extract(), Some(HopLimit(7)));
+    });
 }
 
 #[test]
@@ -299,24 +309,28 @@ fn types_that_overlap_each_get_the_message() {
 
 #[test]
 fn credentials_without_data_are_refused_where_they_would_vanish() {
-    let (a, b) = stream();
-    let error = MsgHdr::new().control(Credentials::own()).send(&a).unwrap_err();
-    assert_eq!(cause(&error), Some(EncodeError::ControlWithoutData { found: cmsg::space(12).unwrap() }));
-    b.set_nonblocking(true).unwrap();
-    let error = b.recv_msg(&mut [0; 1], &mut ControlBuf::<()>::new()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    no_leak(|| {
+        let (a, b) = stream();
+        let error = MsgHdr::new().control(Credentials::own()).send(&a).unwrap_err();
+        assert_eq!(cause(&error), Some(EncodeError::ControlWithoutData { found: cmsg::space(12).unwrap() }));
+        b.set_nonblocking(true).unwrap();
+        let error = b.recv_msg(&mut [0; 1], &mut ControlBuf::<()>::new()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    });
 }
 
 #[test]
 fn safe_code_cannot_vouch_for_numbers_and_addresses() {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    for (level, option) in [(libc::SOL_SOCKET, 50), (libc::SOL_SOCKET, 52), (libc::SOL_PACKET, 22)] {
-        let error = set_option(&socket, level, option, 0).unwrap_err();
-        assert_eq!((error.kind(), error.raw_os_error()), (ErrorKind::InvalidInput, None));
-    }
-    let remote_memory = RawCmsg::new(CmsgId::new(276, 1), &[0; 48]);
-    assert_eq!(cmsg::encode(&remote_memory, &mut [0; 128]), Err(EncodeError::MemoryAddresses));
-    assert_eq!(SockAddr::unix(""), Err(AddrError::TooShort { found: 0, min: 1 }));
+    no_leak(|| {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for (level, option) in [(libc::SOL_SOCKET, 50), (libc::SOL_SOCKET, 52), (libc::SOL_PACKET, 22)] {
+            let error = set_option(&socket, level, option, 0).unwrap_err();
+            assert_eq!((error.kind(), error.raw_os_error()), (ErrorKind::InvalidInput, None));
+        }
+        let remote_memory = RawCmsg::new(CmsgId::new(276, 1), &[0; 48]);
+        assert_eq!(cmsg::encode(&remote_memory, &mut [0; 128]), Err(EncodeError::MemoryAddresses));
+        assert_eq!(SockAddr::unix(""), Err(AddrError::TooShort { found: 0, min: 1 }));
+    });
 }
 
 #[test]
@@ -359,24 +373,26 @@ fn an_exact_count_closes_all_when_it_is_another() {
 #[cfg(feature = "bytes")]
 #[test]
 fn a_gap_before_more_data_is_refused_and_a_gap_at_the_end_is_a_short_send() {
-    struct Shows(&'static [u8], &'static [u8]);
-    impl bytes::Buf for Shows {
-        fn remaining(&self) -> usize {
-            self.0.len() + self.1.len()
+    no_leak(|| {
+        struct Shows(&'static [u8], &'static [u8]);
+        impl bytes::Buf for Shows {
+            fn remaining(&self) -> usize {
+                self.0.len() + self.1.len()
+            }
+            fn chunk(&self) -> &[u8] {
+                self.0
+            }
+            fn advance(&mut self, _: usize) {}
         }
-        fn chunk(&self) -> &[u8] {
-            self.0
-        }
-        fn advance(&mut self, _: usize) {}
-    }
-    let ((a, b), buf) = (stream(), &Shows(b"shown", b"hidden") as &dyn bytes::Buf);
-    let gap = EncodeError::Gather { expected: 11, found: 5 };
-    let error = MsgHdr::new().buf(buf).data(b"END").send(&a).unwrap_err();
-    assert_eq!(cause(&error), Some(gap));
-    assert_eq!(MsgHdr::new().buf(buf).with_raw(|_| ()), Err(gap));
-    b.set_nonblocking(true).unwrap();
-    assert!(b.recv_msg(&mut [0; 1], &mut ControlBuf::<()>::new()).is_err());
-    assert_eq!(MsgHdr::new().data(b"HEAD").buf(buf).data(b"").send(&a).unwrap(), 9);
+        let ((a, b), buf) = (stream(), &Shows(b"shown", b"hidden") as &dyn bytes::Buf);
+        let gap = EncodeError::Gather { expected: 11, found: 5 };
+        let error = MsgHdr::new().buf(buf).data(b"END").send(&a).unwrap_err();
+        assert_eq!(cause(&error), Some(gap));
+        assert_eq!(MsgHdr::new().buf(buf).with_raw(|_| ()), Err(gap));
+        b.set_nonblocking(true).unwrap();
+        assert!(b.recv_msg(&mut [0; 1], &mut ControlBuf::<()>::new()).is_err());
+        assert_eq!(MsgHdr::new().data(b"HEAD").buf(buf).data(b"").send(&a).unwrap(), 9);
+    });
 }
 
 #[test]
@@ -414,7 +430,10 @@ fn unsafe_stays_in_sys() {
         }
     }
     let (src, mut found) = (std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), Vec::new());
-    walk(&src, &mut found);
+    let lib = alone(|| {
+        walk(&src, &mut found);
+        fs::read_to_string(src.join("lib.rs")).unwrap()
+    });
     assert_eq!(found, [src.join("sys/mod.rs").display().to_string()]);
-    assert!(fs::read_to_string(src.join("lib.rs")).unwrap().contains("#![deny(unsafe_code)]"));
+    assert!(lib.contains("#![deny(unsafe_code)]"));
 }

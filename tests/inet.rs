@@ -2,6 +2,8 @@
 
 #![cfg(target_os = "linux")]
 
+mod common;
+
 use std::{
     error::Error,
     io::{self},
@@ -20,6 +22,7 @@ use ancillary::{
     parser::ControlMessage,
     set_option,
 };
+use common::has_v6;
 use nix::libc;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,17 +50,6 @@ fn local(socket: &UdpSocket) -> SocketAddr {
 
 fn lo() -> u32 {
     interface::index("lo").unwrap()
-}
-
-/// Without IPv6 on the loopback interface there is nothing to test over it.
-fn has_v6(name: &str) -> bool {
-    match UdpSocket::bind(V6) {
-        Ok(_) => true,
-        Err(error) => {
-            eprintln!("SKIPPED {name}: no IPv6 loopback ({error})");
-            false
-        }
-    }
 }
 
 /// A receiver with these messages enabled, and a sender connected to it.

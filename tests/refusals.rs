@@ -4,6 +4,8 @@
 //! open: EBADF is left for one that stands for a path alone (`O_PATH`), or where `unsafe` has promised too much.
 #![cfg(target_os = "linux")]
 
+mod common;
+
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Read},
@@ -17,8 +19,6 @@ use std::{
         },
     },
     process::Command,
-    sync::{Mutex, PoisonError},
-    time::Duration,
 };
 
 use ancillary::{
@@ -31,35 +31,11 @@ use ancillary::{
     },
     set_option,
 };
+use common::{KINDS, TIMEOUT, has_v6, no_leak, pair};
 use nix::{
     libc,
-    sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, socket, socketpair},
+    sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, socket},
 };
-
-const KINDS: [SockType; 3] = [SockType::Stream, SockType::Datagram, SockType::SeqPacket];
-const TIMEOUT: Option<Duration> = Some(Duration::from_secs(5));
-
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
-fn open_fds() -> usize {
-    fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
-/// Runs `f` alone in this process; afterwards as many descriptors are open as before.
-fn no_leak(f: impl FnOnce()) {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = open_fds();
-    f();
-    assert_eq!(open_fds(), before);
-}
-
-/// A pair of any type; std's `UnixStream` does for all three, what matters here is the timeout.
-fn pair(kind: SockType) -> (UnixStream, UnixStream) {
-    let (a, b) = socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC).unwrap();
-    let (a, b) = (UnixStream::from(a), UnixStream::from(b));
-    b.set_read_timeout(TIMEOUT).unwrap();
-    (a, b)
-}
 
 fn udp(addr: &str) -> UdpSocket {
     let socket = UdpSocket::bind(addr).unwrap();
@@ -77,14 +53,6 @@ fn tcp() -> (TcpStream, TcpStream) {
 
 fn local(socket: &UdpSocket) -> SocketAddr {
     socket.local_addr().unwrap()
-}
-
-fn has_v6(name: &str) -> bool {
-    let result = UdpSocket::bind("[::1]:0");
-    if let Err(error) = &result {
-        eprintln!("SKIPPED {name}: no IPv6 loopback ({error})");
-    }
-    result.is_ok()
 }
 
 /// A descriptor that is open and good for nothing.

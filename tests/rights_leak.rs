@@ -3,8 +3,9 @@
 //! Each test compares the process's open descriptors (numbers and targets) before and after.
 #![cfg(target_os = "linux")]
 
+mod common;
+
 use std::{
-    collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{ErrorKind, Read, Seek, SeekFrom, Write},
     os::{
@@ -16,8 +17,6 @@ use std::{
     },
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::PathBuf,
-    sync::{Mutex, PoisonError},
-    time::Duration,
 };
 
 use ancillary::{
@@ -26,58 +25,16 @@ use ancillary::{
     message::{Credentials, RecvList, ScmRights, ScmRightsSpace},
     set_option,
 };
+use common::{KINDS, no_leak, open_count, open_fds, pair, stream};
 use nix::{
     fcntl::{FcntlArg, FdFlag, fcntl},
     libc,
     sys::{
         resource::{Resource, getrlimit, setrlimit},
-        socket::{AddressFamily, SockFlag, SockType, socketpair},
+        socket::SockType,
     },
     unistd::pipe,
 };
-
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
-const KINDS: [SockType; 3] = [SockType::Stream, SockType::Datagram, SockType::SeqPacket];
-
-/// Numbers and targets of all open descriptors.
-fn open_fds() -> BTreeMap<i32, PathBuf> {
-    let own = PathBuf::from(format!("/proc/{}/fd", std::process::id()));
-    let entry = |entry: std::io::Result<fs::DirEntry>| {
-        let entry = entry.unwrap();
-        let number = entry.file_name().to_str().unwrap().parse().unwrap();
-        (number, fs::read_link(entry.path()).unwrap())
-    };
-    fs::read_dir("/proc/self/fd").unwrap().map(entry).filter(|(_, target)| *target != own).collect()
-}
-
-/// Runs `f` alone in this process; afterwards exactly the same descriptors must be open.
-fn no_leak(f: impl FnOnce()) {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = open_fds();
-    f();
-    assert_eq!(open_fds(), before);
-}
-
-/// How many descriptors are open now.
-fn open_count() -> usize {
-    open_fds().len()
-}
-
-/// A pair of any type; std's `UnixStream` does for all three, what matters here is the timeout.
-fn pair(kind: SockType) -> (UnixStream, UnixStream) {
-    let (a, b) = socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC).unwrap();
-    let (a, b) = (UnixStream::from(a), UnixStream::from(b));
-    for socket in [&a, &b] {
-        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        socket.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
-    }
-    (a, b)
-}
-
-fn stream() -> (UnixStream, UnixStream) {
-    pair(SockType::Stream)
-}
 
 /// Read ends of pipes that hold the texts "0", "1", ... and whose other end is closed.
 fn numbered(count: usize) -> Vec<OwnedFd> {

@@ -1,6 +1,8 @@
 //! The programs that sendmsg(2) is usually introduced with, as tests: a question over a socket pair, a pipe that
 //! travels, twelve descriptors, gathering over TCP, frames, scattering, and what a datagram says about itself.
 
+mod common;
+
 use std::{
     fmt::Debug,
     fs::{File, OpenOptions},
@@ -22,16 +24,13 @@ use ancillary::{
         TrafficClass,
     },
 };
+use common::cause;
 use nix::{
     errno::Errno,
     fcntl::{FcntlArg, FdFlag, fcntl},
 };
 
 const MSG: &[u8] = b"This is a test";
-
-fn cause<E: std::error::Error + Copy + 'static>(error: &io::Error) -> Option<E> {
-    error.get_ref().and_then(|cause| cause.downcast_ref()).copied()
-}
 
 // Howto programs
 

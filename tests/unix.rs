@@ -1,6 +1,8 @@
 //! AF_UNIX sockets: addresses, credentials, timestamps, flags, scatter windows.
 #![cfg(target_os = "linux")]
 
+mod common;
+
 use std::{
     fs,
     io::{ErrorKind, IoSlice, IoSliceMut, Read, Write},
@@ -10,7 +12,7 @@ use std::{
         linux::net::SocketAddrExt,
         unix::{
             ffi::OsStrExt,
-            net::{SocketAddr, UnixDatagram, UnixListener, UnixStream},
+            net::{SocketAddr, UnixDatagram, UnixListener},
         },
     },
     path::{Path, PathBuf},
@@ -24,25 +26,14 @@ use ancillary::{
     message::{Credentials, ScmRights, ScmRightsSpace, Timestamp},
     parser::ControlMessage,
 };
+use common::{KINDS, TIMEOUT, pair};
 use nix::{
     libc,
     sys::socket::{
-        AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, getsockopt, listen, socket, socketpair,
+        AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, getsockopt, listen, socket,
         sockopt::PeerCredentials,
     },
 };
-
-const KINDS: [SockType; 3] = [SockType::Stream, SockType::Datagram, SockType::SeqPacket];
-const TIMEOUT: Option<Duration> = Some(Duration::from_secs(5));
-
-/// A pair of any type; std's `UnixStream` does for all three, what matters here is the timeout.
-fn pair(kind: SockType) -> (UnixStream, UnixStream) {
-    let (a, b) = socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC).unwrap();
-    let (a, b) = (UnixStream::from(a), UnixStream::from(b));
-    a.set_read_timeout(TIMEOUT).unwrap();
-    b.set_read_timeout(TIMEOUT).unwrap();
-    (a, b)
-}
 
 fn datagrams() -> (UnixDatagram, UnixDatagram) {
     let (a, b) = UnixDatagram::pair().unwrap();

@@ -256,6 +256,7 @@ fn small_int(cmsg: RawCmsg<'_>, field: &'static str) -> Result<u8, DecodeError> 
 fn byte(cmsg: RawCmsg<'_>, field: &'static str) -> Result<u8, DecodeError> {
     match *cmsg.payload() {
         [byte] => Ok(byte),
+        [] => Err(DecodeError::Length { expected: 1, found: 0 }),
         _ => small_int(cmsg, field),
     }
 }

@@ -40,6 +40,8 @@ where
 fn refuses_lengths<T: for<'a> RecvControl<Value<'a> = T> + Debug>(id: CmsgId, lengths: &[usize], expected: usize) {
     for found in (0..64).filter(|found| !lengths.contains(found)) {
         let error = T::decode(RawCmsg::new(id, &vec![1; found])).unwrap_err();
+        // The shortest form, where there are two: nothing at all is too short for either.
+        let expected = if found == 0 && lengths.contains(&1) { 1 } else { expected };
         assert_eq!(error, DecodeError::Length { expected, found }, "{id:?}");
         let as_enum = parser::ControlMessage::decode(RawCmsg::new(id, &vec![1; found])).clone_error();
         assert_eq!(as_enum, Some(error), "the raw message stays reachable");
@@ -100,10 +102,11 @@ fn credentials_round_trip() {
 #[test]
 #[cfg(linux_like)]
 fn every_other_length_is_refused() {
-    refuses_lengths::<IpTtl>(IpTtl::RECEIVED, &[1, INT], INT);
+    #[cfg(linux_like)]
+    refuses_lengths::<IpTtl>(IpTtl::RECEIVED, &[INT], INT);
     refuses_lengths::<IpTos>(IpTos::RECEIVED, &[1, INT], INT);
-    refuses_lengths::<Ipv6HopLimit>(Ipv6HopLimit::ID, &[1, INT], INT);
-    refuses_lengths::<TClass>(TClass::ID, &[1, INT], INT);
+    refuses_lengths::<Ipv6HopLimit>(Ipv6HopLimit::ID, &[INT], INT);
+    refuses_lengths::<TClass>(TClass::ID, &[INT], INT);
     refuses_lengths::<IpPktInfo>(IpPktInfo::ID, &[12], 12);
     refuses_lengths::<Ipv6PktInfo>(Ipv6PktInfo::ID, &[20], 20);
     refuses_lengths::<Credentials>(Credentials::ID, &[12], 12);

@@ -72,13 +72,14 @@ pub(super) fn last_error() -> io::Error {
     io::Error::last_os_error()
 }
 
-/// Whether the next byte of a stream is its end (recv(2) with `MSG_PEEK`, without waiting).
+/// Whether a stream gives nothing more (recv(2) with `MSG_PEEK`, without waiting): its end, or an error, which is one too.
 pub(crate) fn is_at_end(socket: BorrowedFd<'_>) -> bool {
     let mut byte = 0u8;
     let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
     // SAFETY: 1. the descriptor is borrowed, hence open; 2. `byte` is one byte that outlives the call; 3. without a
     // control buffer no descriptor is installed.
-    unsafe { libc::recv(socket.as_raw_fd(), ptr::from_mut(&mut byte).cast(), 1, flags) == 0 }
+    let found = unsafe { libc::recv(socket.as_raw_fd(), ptr::from_mut(&mut byte).cast(), 1, flags) };
+    found == 0 || (found < 0 && last_error().kind() != io::ErrorKind::WouldBlock)
 }
 
 /// setsockopt(2) with an `int`.
