@@ -1,19 +1,4 @@
 //! Error types: what was expected and what was found.
-//!
-//! Whatever makes a system call returns [`std::io::Result`] with the raw errno preserved. The types here convert
-//! into [`std::io::Error`] (`InvalidInput`, `InvalidData` or `UnexpectedEof`) and can be downcast out of it again:
-//!
-//! ```
-//! use ancillary::{EncodeError, MsgHdr, message::IpTtl};
-//! # use std::net::UdpSocket;
-//! # fn main() -> std::io::Result<()> {
-//! let socket = UdpSocket::bind("127.0.0.1:0")?;
-//! let error = MsgHdr::new().to(socket.local_addr()?).control(IpTtl(0)).send(&socket).unwrap_err();
-//! let cause = error.get_ref().and_then(|e| e.downcast_ref::<EncodeError>());
-//! assert_eq!(cause, Some(&EncodeError::Value { field: "IP_TTL", expected: "1..=255", found: 0 }));
-//! # Ok(())
-//! # }
-//! ```
 
 use std::{error::Error, fmt, io};
 

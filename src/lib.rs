@@ -27,6 +27,19 @@
 //! # }
 //! ```
 //!
+//! # Messages
+//!
+//! | type | C names | enabled by | Linux | elsewhere |
+//! |---|---|---|---|---|
+//! | [`ScmRights`](message::ScmRights), [`ScmRightsSpace`](message::ScmRightsSpace) | `SCM_RIGHTS` | nothing | AF_UNIX | all |
+//! | [`Credentials`](message::Credentials) | `SCM_CREDENTIALS` | `SO_PASSCRED` | AF_UNIX, netlink | |
+//! | [`Timestamp`](message::Timestamp) | `SCM_TIMESTAMP`, `SCM_TIMESTAMPNS` | `SO_TIMESTAMPNS` | datagrams, TCP | microseconds |
+//! | [`HopLimit`](message::HopLimit): [`IpTtl`](message::IpTtl), [`Ipv6HopLimit`](message::Ipv6HopLimit) | `IP_TTL`, `IPV6_HOPLIMIT` | `IP_RECVTTL`, `IPV6_RECVHOPLIMIT` | UDP, raw, ping | all |
+//! | [`TrafficClass`](message::TrafficClass): [`IpTos`](message::IpTos), [`TClass`](message::TClass) | `IP_TOS`, `IPV6_TCLASS` | `IP_RECVTOS`, `IPV6_RECVTCLASS` | UDP, raw, ping | some |
+//! | [`PktInfo`](message::PktInfo): [`IpPktInfo`](message::IpPktInfo), [`Ipv6PktInfo`](message::Ipv6PktInfo) | `IP_PKTINFO`, `IPV6_PKTINFO` | `IP_PKTINFO`, `IPV6_RECVPKTINFO` | UDP, raw, ping | all, IPv4 without the interface on some |
+//!
+//! All others arrive as [`Unknown`](parser::ControlMessage::Unknown); for one of your own see [`message`].
+//!
 //! # The buffer
 //!
 //! ```text
@@ -37,6 +50,10 @@
 //! +-----------+------------+------------+-----------+-----------+-----
 //! 0           8            12           16  (64-bit Linux)
 //! ```
+//!
+//! [`ControlBuf`] is one on the stack, sized when the program is compiled (`cargo build`, not `cargo check`, says if it is
+//! too small); [`ControlVec`] is one on the heap. Both live long and are used for many receives. A [`MsgHdr`] is made for
+//! each send and costs nothing; what to keep are a [`ControlList`] and a [`SockAddr`].
 //!
 //! # Truncation
 //!
@@ -49,8 +66,43 @@
 //! # Descriptors
 //!
 //! Received descriptors belong to the control buffer the moment recvmsg(2) returns. [`Received::take_fds`] gives them
-//! out as [`OwnedFd`](std::os::fd::OwnedFd); the next receive, or dropping the buffer, closes the others. They are
-//! close-on-exec. What [`parser`] shows of them are numbers.
+//! out as [`OwnedFd`](std::os::fd::OwnedFd); the next receive, or dropping the buffer, closes the others, and those that
+//! nobody can take yet (`SCM_PIDFD`). They are close-on-exec. What [`parser`] shows of them are numbers. To send
+//! them, anything [`AsFd`](std::os::fd::AsFd) is borrowed; a bare number goes through the standard library's
+//! [`BorrowedFd::borrow_raw`](std::os::fd::BorrowedFd::borrow_raw), which is `unsafe`.
+//!
+//! # Errors
+//!
+//! What makes a system call returns [`std::io::Result`], the raw errno preserved, EINTR retried, `WouldBlock` returned.
+//! What this crate refuses is one of its own types inside: [`EncodeError`], [`DecodeError`], [`TruncatedError`],
+//! [`FdCountError`], [`FamilyError`], [`ShortReadError`], [`AddrError`]. They say what was expected and what was found,
+//! convert into [`std::io::Error`] (`InvalidInput`, `InvalidData`, `UnexpectedEof`), and come out of it again:
+//!
+//! ```
+//! use ancillary::{EncodeError, MsgHdr, message::IpTtl};
+//! # use std::net::UdpSocket;
+//! # fn main() -> std::io::Result<()> {
+//! let socket = UdpSocket::bind("127.0.0.1:0")?;
+//! let error = MsgHdr::new().to(socket.local_addr()?).control(IpTtl(0)).send(&socket).unwrap_err();
+//! let cause = error.get_ref().and_then(|e| e.downcast_ref::<EncodeError>());
+//! assert_eq!(cause, Some(&EncodeError::Value { field: "IP_TTL", expected: "1..=255", found: 0 }));
+//! assert_eq!(error.to_string(), "IP_TTL: expected 1..=255, found 0");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Readiness
+//!
+//! Everything works on non-blocking sockets, so on those of tokio (`try_io`, `async_io`), mio and async-io: `WouldBlock` is
+//! returned as it is. Where a closure cannot return a [`Received`], it returns the length; the messages, the descriptors
+//! and the peer are read from the control buffer afterwards ([`ControlBuf::extract`], [`ControlBuf::take_fds`],
+//! [`ControlBuf::peer`]). [`RecvExact`] and [`MsgHdr::skip`] are the state between two events.
+//!
+//! # Platforms and features
+//!
+//! Linux is tested, glibc and musl; Android, macOS, FreeBSD, NetBSD, OpenBSD and illumos are type-checked, with the same
+//! types over their own messages. The feature `bytes` (default) adds [`MsgHdr::buf`] and
+//! [`SocketExt::recv_msg_buf`].
 
 #![deny(unsafe_code)]
 
@@ -76,4 +128,8 @@ pub use flags::{MsgFlags, RecvFlags, SendFlags};
 pub use message::{RecvControl, RecvList, SendControl};
 pub use receive::{MsgHdrMut, Received, RecvExact, TakeFds};
 pub use send::{ControlList, MsgHdr};
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 pub use socket::{FdMessage, IntoFds, SocketExt, set_option, socket_family};
