@@ -21,6 +21,7 @@ use ancillary::{
     ShortReadError, SockAddr, SocketExt,
     cmsg::{self, CmsgId},
     message::{Credentials, HopLimit, IpTtl, PktInfo, RecvList, ScmRights, ScmRightsSpace},
+    parser::ControlMessage,
     set_option,
 };
 use common::{alone, cause, has_v6, no_leak, open_count, stream};
@@ -81,6 +82,36 @@ fn recv_fds_takes_nothing_but_descriptors() {
         drop(message);
         assert!(ours.metadata().is_ok());
     });
+}
+
+/// FD43
+#[test]
+fn descriptors_arrive_beside_messages_that_nobody_knows() {
+    no_leak(|| {
+        let (a, b) = stream();
+        pass_all(&b, "descriptors_arrive_beside_messages_that_nobody_knows");
+        a.send_fds(b"xy", [&a, &b]).unwrap();
+        let (mut data, mut control) = ([0; 1], ControlBuf::<(Credentials, ScmRightsSpace<2>)>::new());
+        let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+        message.require_complete().unwrap();
+        assert_eq!(message.extract(), (Some(Credentials::own()), Some(ScmRightsSpace { count: 2 })));
+        let unknown = message.messages().filter(|message| matches!(message, ControlMessage::Unknown(_))).count();
+        assert_eq!(message.messages().count(), 2 + unknown);
+        let fds = message.take_fds_exact::<2>().unwrap();
+        assert_eq!(fds.each_ref().map(identity), [identity(&a), identity(&b)]);
+    });
+}
+
+/// MC04, MC05
+#[test]
+fn lists_have_the_size_of_their_members() {
+    type One = ScmRightsSpace<1>;
+    const ONE: usize = One::SPACE;
+    let exact = ControlBuf::<One, ONE>::new();
+    assert_eq!(exact.capacity(), cmsg::space(4).unwrap());
+    assert!(ScmRightsSpace::<0>::SPACE > 0 && One::SPACE >= ScmRightsSpace::<0>::SPACE);
+    assert!(ScmRightsSpace::<2>::SPACE < <(One, One)>::SPACE && <(One, One)>::SPACE == 2 * One::SPACE);
+    assert_eq!(<(One, Credentials)>::SPACE, One::SPACE + cmsg::space(12).unwrap());
 }
 
 #[test]
