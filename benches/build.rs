@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 mod c;
+#[cfg(target_os = "linux")]
+mod settings;
 
 #[cfg(target_os = "linux")]
 fn main() {
@@ -9,14 +11,10 @@ fn main() {
         MsgHdr, cmsg,
         message::{IpPktInfo, IpTos, IpTtl},
     };
-    use criterion::Criterion;
-    use std::{hint::black_box, net::Ipv4Addr, time::Duration};
 
-    let mut criterion = Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_secs(1))
-        .configure_from_args();
+    use std::{hint::black_box, net::Ipv4Addr};
+
+    let mut criterion = settings::criterion();
     let (ttl, tos, source) = (64, 0xb8, Ipv4Addr::new(127, 0, 0, 9));
 
     let mut expected = c::Aligned([0; 80]);

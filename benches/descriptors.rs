@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 mod c;
+#[cfg(target_os = "linux")]
+mod settings;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::io::Result<()> {
@@ -9,22 +11,17 @@ fn main() -> std::io::Result<()> {
         ControlBuf, MsgHdr, SocketExt,
         message::{RecvList, ScmRights, ScmRightsSpace},
     };
-    use criterion::{BenchmarkId, Criterion, Throughput};
+    use criterion::{BenchmarkId, Throughput};
     use std::{
         fs::File,
         os::{
             fd::{AsFd, AsRawFd},
             unix::net::UnixStream,
         },
-        time::Duration,
     };
     type Fds = ScmRightsSpace<253>;
 
-    let mut criterion = Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_secs(1))
-        .configure_from_args();
+    let mut criterion = settings::criterion();
     let (a, b) = UnixStream::pair()?;
     let file = File::open("/dev/null")?;
     let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();

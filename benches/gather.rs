@@ -1,22 +1,18 @@
 //! Gathering: one datagram of several slices, against hand-written C.
 
 mod c;
+mod settings;
 
 use std::{
     io::{self, IoSlice},
     os::{fd::AsFd, unix::net::UnixDatagram},
-    time::Duration,
 };
 
 use ancillary::MsgHdr;
-use criterion::{BenchmarkId, Criterion, Throughput};
+use criterion::{BenchmarkId, Throughput};
 
 fn main() -> io::Result<()> {
-    let mut criterion = Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_secs(1))
-        .configure_from_args();
+    let mut criterion = settings::criterion();
     let (a, b) = UnixDatagram::pair()?;
     let mut arrived = vec![0; 65536];
     for total in [64, 4096, 65536] {

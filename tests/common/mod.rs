@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test uses a part")]
 #![allow(unreachable_pub, reason = "one module for several programs")]
 
+pub mod pipes;
+
 use std::{
     collections::BTreeMap,
     error::Error,

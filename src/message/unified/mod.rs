@@ -1,0 +1,43 @@
+//! Messages that serve IPv4 and IPv6 together.
+
+mod hop_limit;
+mod pkt_info;
+mod traffic_class;
+
+pub use hop_limit::HopLimit;
+pub use pkt_info::PktInfo;
+pub use traffic_class::{Ecn, TrafficClass};
+
+use std::{io, os::fd::BorrowedFd};
+
+use nix::libc;
+
+use super::{RecvControl, SendControl};
+use crate::{cmsg::ControlOut, error::EncodeError, socket::inet_family};
+
+/// Enables the IPv6 option and, at best effort, the IPv4 one for mapped peers; on an IPv4 socket that one alone.
+fn set_both<V4: RecvControl, V6: RecvControl>(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+    if inet_family(socket)? == libc::AF_INET {
+        return V4::set_enabled(socket, on);
+    }
+    V6::set_enabled(socket, on)?;
+    // A system that refuses IPv4 options here has no IPv4 traffic on this socket either.
+    let _ = V4::set_enabled(socket, on);
+    Ok(())
+}
+
+/// Encodes for the destination's family, or for both if it is not known: the other level is ignored.
+#[inline(always)]
+fn encode_either<'fd>(
+    out: &mut ControlOut<'_, 'fd>,
+    v4: impl SendControl<'fd>,
+    v6: impl SendControl<'fd>,
+) -> Result<(), EncodeError> {
+    if out.family() != libc::AF_INET6 {
+        v4.encode(out)?;
+    }
+    if out.family() != libc::AF_INET {
+        v6.encode(out)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! Descriptors that say which they are: read ends of pipes, each with a text in it.
+
+use std::{
+    fs::File,
+    io::{Read, Write},
+    os::fd::{AsFd, OwnedFd},
+};
+
+use nix::{
+    fcntl::{FcntlArg, FdFlag, fcntl},
+    unistd::pipe,
+};
+
+/// Read ends of pipes that hold the texts "0", "1", ... and whose other end is closed.
+pub fn numbered(count: usize) -> Vec<OwnedFd> {
+    let one = |k: usize| {
+        let (reader, writer) = pipe().unwrap();
+        File::from(writer).write_all(k.to_string().as_bytes()).unwrap();
+        reader
+    };
+    (0..count).map(one).collect()
+}
+
+/// What is left in a pipe; proves that the descriptor is usable and which one it is.
+pub fn content(fd: OwnedFd) -> String {
+    let mut text = String::new();
+    File::from(fd).read_to_string(&mut text).unwrap();
+    text
+}
+
+/// The same of each.
+pub fn contents(fds: impl Iterator<Item = OwnedFd>) -> Vec<String> {
+    fds.map(content).collect()
+}
+
+/// What [`numbered`] pipes hold.
+pub fn names(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|k| k.to_string()).collect()
+}
+
+/// Whether execve(2) closes it.
+pub fn is_cloexec(fd: impl AsFd) -> bool {
+    FdFlag::from_bits_retain(fcntl(fd.as_fd(), FcntlArg::F_GETFD).unwrap()).contains(FdFlag::FD_CLOEXEC)
+}
