@@ -30,6 +30,7 @@ pub enum EncodeError {
         available: usize,
     },
     /// More descriptors than one message can carry (`SCM_MAX_FD`).
+    #[doc(alias = "SCM_MAX_FD")]
     Descriptors {
         /// Descriptors given, or the first count that was too many.
         found: usize,

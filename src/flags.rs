@@ -13,6 +13,7 @@ bitflags! {
     /// [`EncodeError::Flag`](crate::EncodeError::Flag).
     ///
     /// [send(2)](https://man7.org/linux/man-pages/man2/send.2.html)
+    #[doc(alias = "MSG_ZEROCOPY")]
     #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
     pub struct SendFlags: i32 {
         /// The neighbour is known to be alive: progress happened (`MSG_CONFIRM`; Linux 2.3.15, UDP and raw).

@@ -38,6 +38,7 @@ pub fn parse(bytes: &[u8]) -> Messages<'_> {
 
 /// Iterates over typed messages; see [`parse`].
 #[derive(Clone)]
+#[must_use = "iterators are lazy"]
 pub struct Messages<'a> {
     cmsgs: Cmsgs<'a>,
     ended: bool,

@@ -31,6 +31,7 @@ pub trait SocketExt: AsFd {
     ///
     /// [`FamilyError`] on a socket of a family that never delivers it, else that of setsockopt(2) (ENOPROTOOPT: this
     /// kernel has no such option).
+    #[doc(alias = "setsockopt")]
     fn enable<L: RecvList>(&self) -> io::Result<()> {
         L::set_all_enabled(self.as_fd(), true)
     }
@@ -50,6 +51,7 @@ pub trait SocketExt: AsFd {
     ///
     /// That of recvmsg(2); EINTR is retried, `WouldBlock` is returned. Truncation is no error:
     /// [`Received::require_complete`] makes it one.
+    #[doc(alias = "recvmsg")]
     #[inline(always)]
     fn recv_msg<'d, 'c, C: ControlBuffer>(
         &self,
@@ -102,11 +104,12 @@ pub trait SocketExt: AsFd {
         RecvExact::new().recv(self.as_fd(), data, control)
     }
 
-    /// Sends data with descriptors, in one call.
+    /// Sends data with descriptors, in one call: on a stream perhaps not all of the data, but all of the descriptors.
     ///
     /// # Errors
     ///
     /// As [`MsgHdr::send`].
+    #[doc(alias = "SCM_RIGHTS")]
     fn send_fds<'fd, I>(&self, data: &'fd [u8], fds: impl IntoIterator<IntoIter = I>) -> io::Result<usize>
     where
         I: Iterator<Item: BorrowFd<'fd>> + Clone,

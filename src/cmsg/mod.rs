@@ -92,6 +92,7 @@ pub const fn len(payload: usize) -> Option<usize> {
 ///
 /// RFC 3542 s. 20.2, [cmsg(3)](https://man7.org/linux/man-pages/man3/cmsg.3.html)
 #[doc(alias = "CMSG_SPACE")]
+#[doc(alias = "CMSG_ALIGN")]
 #[inline]
 pub const fn space(payload: usize) -> Option<usize> {
     if payload > sys::MAX_LEN - sys::HEADER - sys::ALIGN { None } else { Some(sys::HEADER + sys::align_up(payload)) }

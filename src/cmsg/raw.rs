@@ -8,6 +8,7 @@ use crate::{DecodeError, EncodeError, SendControl, parser};
 /// A control message: its identity and its payload, borrowed from the buffer it stands in.
 ///
 /// As a message to send it goes out as it is, except `SCM_RIGHTS`, which cannot be sent as numbers.
+#[doc(alias = "cmsghdr")]
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct RawCmsg<'a> {
     id: CmsgId,

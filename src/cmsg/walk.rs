@@ -9,7 +9,10 @@ use crate::{DecodeError, sys};
 ///
 /// Every message is clamped to the bytes there are, the last one may lack its padding, and a header that says less
 /// than its own length ends the walk: [`error`](Self::error) tells.
+#[doc(alias = "CMSG_FIRSTHDR")]
+#[doc(alias = "CMSG_NXTHDR")]
 #[derive(Clone)]
+#[must_use = "iterators are lazy"]
 pub struct Cmsgs<'a> {
     rest: &'a [u8],
     error: Option<DecodeError>,

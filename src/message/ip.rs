@@ -111,7 +111,7 @@ impl RecvControl for IpTtl {
 /// Type of service of one IPv4 datagram: DSCP and ECN in one byte (`IP_TOS`).
 ///
 /// Received once enabled (`IP_RECVTOS`, Linux 2.2), also on an IPv6 socket for IPv4 peers; when sent (Linux 3.13) it
-/// overrides the socket's own value, DSCP included, and sets the packet's priority. No privilege.
+/// overrides the socket's own value, DSCP included, and sets the packet's priority. No privilege. Not delivered by TCP.
 /// [`TrafficClass`](super::TrafficClass) takes DSCP and ECN apart.
 ///
 /// # Wire layout (Linux)
@@ -184,7 +184,8 @@ impl RecvControl for IpTos {
 /// Received once enabled (`IP_PKTINFO`, Linux 2.2): `addr` is the destination in the header, `spec_dst` the local
 /// address of the route, to reply from. When sent, `spec_dst` is the source address, `ifindex` the interface (0: any)
 /// and `addr` is ignored. No privilege; the source must be a local address. [`PktInfo`](super::PktInfo) serves both
-/// families and has the helpers for replies.
+/// families and has the helpers for replies. Not delivered by TCP. On an IPv6 socket Linux honours it for IPv4-mapped
+/// destinations alone.
 ///
 /// # Wire layout (Linux, macOS, illumos)
 ///
@@ -197,6 +198,11 @@ impl RecvControl for IpTos {
 ///
 /// NetBSD has `addr` and `ifindex`, eight bytes; FreeBSD and OpenBSD deliver the address alone
 /// (`IP_RECVDSTADDR`) and take it as source (`IP_SENDSRCADDR`): `ifindex` is 0 there.
+///
+/// # Errors
+///
+/// Sending: ENETUNREACH if `spec_dst` is no local address (`IP_FREEBIND` and `IP_TRANSPARENT` lift that), ENODEV if there
+/// is no such interface.
 ///
 /// # References
 ///

@@ -27,7 +27,7 @@ const IPV6_RECVHOPLIMIT: c_int = 37;
 ///
 /// Received once enabled (`IPV6_RECVHOPLIMIT`, Linux 2.6.14); when sent it overrides the socket's own value. Linux
 /// neither delivers nor honours it for IPv4-mapped peers: [`HopLimit`](super::HopLimit) serves both. No privilege; 0
-/// is accepted and sent (seen on Linux 6.18).
+/// is accepted and sent (seen on Linux 6.18). For the socket's own value (-1 in C) leave it out.
 ///
 /// # Wire layout
 ///
@@ -160,6 +160,11 @@ impl RecvControl for TClass {
 /// ```
 ///
 /// Linux accepts longer payloads when sent and delivers exactly 20 bytes.
+///
+/// # Errors
+///
+/// Sending: EINVAL if `addr` is no local address or is link-local without an interface, ENODEV if there is no such
+/// interface. To an IPv4-mapped destination only a mapped `addr` is accepted; an IPv4 socket ignores the message.
 ///
 /// # References
 ///

@@ -98,7 +98,8 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
         self.flags
     }
 
-    /// Where it came from (`msg_name`): `None` on connected streams and from unnamed sockets.
+    /// Where it came from (`msg_name`): `None` on connected streams and from unnamed sockets. On a dual-stack socket an
+    /// IPv4 peer is `::ffff:a.b.c.d`, and is answered as such.
     #[doc(alias = "msg_name")]
     #[inline]
     #[must_use]

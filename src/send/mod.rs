@@ -126,6 +126,10 @@ impl<'a> MsgHdr<'a> {
 
     /// Many buffers to gather: by reference, up to 1,024 (`IOV_MAX`), when they are all there is; else copied into the
     /// header's 64.
+    #[doc(alias = "msg_iov")]
+    #[doc(alias = "msg_iovlen")]
+    #[doc(alias = "IOV_MAX")]
+    #[doc(alias = "UIO_MAXIOV")]
     #[inline]
     pub fn slices(&mut self, slices: &'a [IoSlice<'a>]) -> &mut Self {
         if let Err(needed) = self.slices.set_or_extend(slices) {

@@ -25,6 +25,9 @@ pub(crate) const FAMILY_LEN: usize = size_of::<libc::sa_family_t>();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[doc(alias = "sockaddr_storage")]
+#[doc(alias = "sockaddr_in")]
+#[doc(alias = "sockaddr_in6")]
+#[doc(alias = "sockaddr_un")]
 #[doc(alias = "msg_name")]
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]

@@ -19,6 +19,7 @@ use crate::{
 ///
 /// Enabled on an IPv6 socket it sets the IPv6 option alone, which reports IPv4 peers with a mapped address; enabling
 /// both would deliver both. An IPv4-mapped address goes out as `IP_PKTINFO`, which works on IPv4 and dual-stack sockets.
+/// A source of another family than the destination is ignored by Linux, without an error.
 ///
 /// A server bound to a wildcard address answers from the address it was asked on with [`reply`](Self::reply):
 ///
@@ -35,7 +36,9 @@ use crate::{
 /// let (mut data, mut control) = ([0; 1500], ControlBuf::<PktInfo>::new());
 /// let message = server.recv_msg(&mut data, &mut control)?;
 /// let source = message.extract().and_then(|info| info.reply());
-/// MsgHdr::new().to(message.peer()).data(message.data()).control(source).send(&server)?;
+/// if let Err(error) = MsgHdr::new().to(message.peer()).data(message.data()).control(source).send(&server) {
+///     eprintln!("{error}"); // one client's trouble is not the server's
+/// }
 /// # let (_, from) = client.recv_from(&mut [0; 9])?;
 /// # assert_eq!(from.ip().to_string(), "127.0.0.9");
 /// # Ok(())
