@@ -10,7 +10,8 @@ use crate::{
     addr::SockAddr,
     cmsg::Cmsgs,
     error::FdCountError,
-    message::RecvList,
+    flags::MsgFlags,
+    message::{RecvControl, RecvList},
     parser::{self, Messages},
     receive::TakeFds,
     sys::{HeapStorage, Inbox, InboxMut, InlineStorage},
@@ -170,6 +171,18 @@ macro_rules! buffer {
             #[must_use]
             pub fn extract(&self) -> L::Output<'_> {
                 L::extract(self.cmsgs())
+            }
+
+            /// The message of this type of the last receive; see [`Received::get`](crate::Received::get).
+            #[must_use]
+            pub fn get<T: RecvControl>(&self) -> Option<T::Value<'_>> {
+                <T as RecvList>::extract(self.cmsgs())
+            }
+
+            /// What the last receive reported (`msg_flags`).
+            #[must_use]
+            pub fn flags(&self) -> MsgFlags {
+                MsgFlags::from_bits_retain(self.inbox.flags())
             }
 
             /// Where the last message came from.

@@ -47,11 +47,13 @@ pub enum EncodeError {
         /// Bytes of control messages.
         found: usize,
     },
-    /// Control messages were encoded for a destination of one family, and [`to`](crate::MsgHdr::to) named another later.
+    /// A control message is for destinations of one family, and the destination is of another: a
+    /// [`PktInfo`](crate::message::PktInfo) of the other family, or [`to`](crate::MsgHdr::to) after messages that had been
+    /// encoded for another destination.
     Destination {
-        /// The family they were encoded for (`AF_*`).
+        /// The family that the message is for (`AF_*`).
         expected: i32,
-        /// The family of the later destination.
+        /// The family of the destination.
         found: i32,
     },
     /// `SCM_RIGHTS` built from plain numbers; only borrowed descriptors can be sent, by
@@ -109,7 +111,7 @@ impl fmt::Display for EncodeError {
             Self::Destination { expected, found } => {
                 write!(f, "expected a destination of ")?;
                 fmt_family(expected, f)?;
-                write!(f, ", for which the control messages were encoded, found ")?;
+                write!(f, ", which a control message is for, found ")?;
                 fmt_family(found, f)
             }
             Self::DescriptorNumbers => {
@@ -201,7 +203,8 @@ impl fmt::Display for TruncatedError {
     }
 }
 
-/// Another number of descriptors arrived than was asked for; they stay in the control buffer.
+/// Another number of descriptors arrived than was asked for. None has been taken: they stay in the control buffer, or,
+/// from an [`FdMessage`](crate::FdMessage), are closed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct FdCountError {

@@ -16,7 +16,10 @@ use std::io;
 
 #[cfg(not(target_os = "android"))]
 use nix::net::if_::if_nameindex;
-use nix::net::if_::{if_indextoname, if_nametoindex};
+use nix::{
+    libc,
+    net::if_::{if_indextoname, if_nametoindex},
+};
 
 /// A network interface.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -44,7 +47,9 @@ pub fn index(name: &str) -> io::Result<u32> {
 /// ENXIO if there is none.
 #[doc(alias = "if_indextoname")]
 pub fn name(index: u32) -> io::Result<String> {
-    Ok(if_indextoname(index)?.to_string_lossy().into_owned())
+    let name = if_indextoname(index)?.to_string_lossy().into_owned();
+    // nix 0.31 takes the null pointer that says "none" for a name.
+    if name.is_empty() { Err(io::Error::from_raw_os_error(libc::ENXIO)) } else { Ok(name) }
 }
 
 /// All interfaces. Not on Android before 7, so not on Android at all.
@@ -60,4 +65,19 @@ pub fn list() -> io::Result<Vec<Interface>> {
         .iter()
         .map(|entry| Interface { index: entry.index(), name: entry.name().to_string_lossy().into_owned() })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_has_neither_name_nor_index() {
+        for absent in [0, 999_999, u32::MAX] {
+            assert_eq!(name(absent).unwrap_err().raw_os_error(), Some(libc::ENXIO), "{absent}");
+        }
+        for absent in ["", "no such interface", "lo\0"] {
+            assert!(index(absent).is_err(), "{absent:?}");
+        }
+    }
 }

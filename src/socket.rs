@@ -75,7 +75,7 @@ pub trait SocketExt: AsFd {
         MsgHdrMut::new().recv_uninit(self.as_fd(), data, control)
     }
 
-    /// The same into the spare capacity of a [`bytes::BufMut`] (its first chunk: reserve before), which advances.
+    /// The same into the spare capacity of a `bytes::BufMut` (its first chunk: reserve before), which advances.
     ///
     /// # Errors
     ///
@@ -90,8 +90,8 @@ pub trait SocketExt: AsFd {
     }
 
     /// Receives exactly as many bytes from a blocking stream as the buffer holds, in as many calls as it takes; the
-    /// control data of all of them is kept. On a non-blocking socket, or one with a timeout, [`RecvExact`] does the same
-    /// and remembers how far it came.
+    /// control data of all of them is kept. On a non-blocking socket, or one with a timeout, `WouldBlock` loses what has
+    /// arrived: [`RecvExact`] does the same and remembers. On datagrams, which have borders, it has no meaning.
     ///
     /// # Errors
     ///
@@ -104,7 +104,8 @@ pub trait SocketExt: AsFd {
         RecvExact::new().recv(self.as_fd(), data, control)
     }
 
-    /// Sends data with descriptors, in one call: on a stream perhaps not all of the data, but all of the descriptors.
+    /// Sends data with descriptors, in one call: on a stream perhaps not all of the data, but all of the descriptors. The
+    /// socket has to be an AF_UNIX one: others take the data and ignore descriptors.
     ///
     /// # Errors
     ///
@@ -148,8 +149,11 @@ impl<T: AsFd + ?Sized> SocketExt for T {}
 /// # fn main() -> std::io::Result<()> {
 /// let (a, b) = UnixStream::pair()?;
 /// a.send_fds(b"ours", [&a, &b])?;
-/// let [first, second] = b.recv_fds::<2>(&mut [0; 4])?.exact()?;
-/// # drop((first, second));
+/// let mut data = [0; 4];
+/// let message = b.recv_fds(&mut data)?;
+/// let len = message.len(); // fewer than four, perhaps: it is a stream
+/// let [first, second] = message.exact()?;
+/// # drop((first, second, len));
 /// # Ok(())
 /// # }
 /// ```

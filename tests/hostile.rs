@@ -179,6 +179,7 @@ fn a_cut_is_remembered_while_a_frame_waits() {
         let mut control = ControlVec::<()>::with_capacity(cmsg::len(4).unwrap());
         assert_eq!(exact.recv(&b, &mut frame, &mut control).unwrap_err().kind(), ErrorKind::WouldBlock);
         a.write_all(b"y").unwrap();
+        assert!(control.flags().contains(MsgFlags::CTRUNC));
         let mut message = exact.recv(&b, &mut frame, &mut control).unwrap();
         assert!(message.flags().contains(MsgFlags::CTRUNC));
         assert!(message.require_complete().unwrap_err().control);
@@ -210,6 +211,8 @@ fn what_arrived_before_an_error_can_be_taken_from_the_control_buffer() {
         assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
         assert_eq!(control.extract(), Some(ScmRightsSpace { count: 2 }));
         assert_eq!((control.fds().count(), control.messages().count(), control.peer()), (2, 1, None));
+        assert_eq!(control.get::<ScmRightsSpace<0>>(), Some(ScmRightsSpace { count: 2 }));
+        assert_eq!(control.flags() & MsgFlags::CTRUNC, MsgFlags::empty());
         let FdCountError { expected, found, .. } = control.take_fds_exact::<1>().unwrap_err();
         assert_eq!((expected, found), (1, 2));
         let first = control.take_fds().next().unwrap();
@@ -319,7 +322,7 @@ fn another_destination_after_the_control_messages_is_told() {
         let error = header.send(&socket).unwrap_err();
         let (expected, found) = (libc::AF_INET, libc::AF_INET6);
         assert_eq!(cause(&error), Some(EncodeError::Destination { expected, found }));
-        let text = "expected a destination of AF_INET, for which the control messages were encoded, found AF_INET6";
+        let text = "expected a destination of AF_INET, which a control message is for, found AF_INET6";
         assert_eq!(error.to_string(), text);
         // Messages that were encoded for both, before there was a destination, serve any.
         receiver.enable::<HopLimit>().unwrap();
@@ -327,6 +330,27 @@ fn another_destination_after_the_control_messages_is_told() {
         header.data(b"q").control(HopLimit(7)).to(receiver.local_addr().unwrap());
         header.send(&socket).unwrap();
         assert_eq!(receiver.recv_msg(&mut [0; 1], &mut control).unwrap().extract(), Some(HopLimit(7)));
+    });
+}
+
+#[test]
+fn a_source_of_another_family_than_the_destination_is_told() {
+    no_leak(|| {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let v4 = std::net::IpAddr::from([127, 0, 0, 1]);
+        let (v6, mapped) = ("::1".parse().unwrap(), "::ffff:127.0.0.1".parse::<std::net::IpAddr>().unwrap());
+        for (to, source, expected, found) in
+            [(v4, v6, libc::AF_INET6, libc::AF_INET), (v6, v4, libc::AF_INET, libc::AF_INET6)]
+        {
+            let error =
+                MsgHdr::new().to((to, 9)).data(b"x").control(PktInfo::source(source)).send(&socket).unwrap_err();
+            assert_eq!(cause(&error), Some(EncodeError::Destination { expected, found }));
+        }
+        for (to, source) in [(v4, v4), (mapped, v4), (v4, mapped)] {
+            MsgHdr::new().to((to, 9)).data(b"x").control(PktInfo::source(source)).send(&socket).unwrap();
+        }
+        // Without a destination nobody can tell.
+        assert!(MsgHdr::new().data(b"x").control(PktInfo::source(v6)).with_raw(|_| ()).is_ok());
     });
 }
 
@@ -374,8 +398,10 @@ fn what_was_skipped_is_not_sent_again_and_brings_no_control_message() {
         let mut data = [0; 9];
         let message = b.recv_fds::<1>(&mut data).unwrap();
         assert_eq!((message.len(), data[0], message.fds().count()), (1, b'e', 0));
-        // All of it skipped: nothing to send. And afresh: all of it, with the descriptor.
+        // All of it skipped: nothing to send; more than all is an error. And afresh: all of it, with the descriptor.
         assert_eq!(header.skip(5).send_all(&a).unwrap(), 5);
+        let error = header.skip(6).send_all(&a).unwrap_err();
+        assert!(matches!(cause(&error), Some(EncodeError::Value { field: "sent", found: 6, .. })), "{error}");
         assert_eq!(header.skip(0).send_all(&a).unwrap(), 5);
         let before = open_count();
         let [fd] = b.recv_fds::<1>(&mut data).unwrap().exact().unwrap();

@@ -67,7 +67,7 @@ pub trait SendControl<'fd> {
 
 /// A message that can be received: what it is, how to read it, how to ask for it.
 ///
-/// What it reads is most often itself: `type Output<'a> = Self`. A message of any length can be a view instead, of the
+/// What it reads is most often itself: `type Value<'a> = Self`. A message of any length can be a view instead, of the
 /// bytes in the control buffer, for `'a`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a control message that can be received",
@@ -104,6 +104,10 @@ pub trait RecvControl {
 /// What is declared once: a message or a tuple of up to twelve; it sets the options, sizes the buffer and is extracted.
 ///
 /// Types may overlap: a message goes to each that matches it. A struct of your own can implement it, to get named fields.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a list of control messages",
+    note = "a list is one message that can be received, or a tuple of up to twelve, not nested; for descriptors: `ScmRightsSpace<N>`"
+)]
 pub trait RecvList {
     /// An `Option` for each message.
     type Output<'a>;

@@ -112,6 +112,10 @@ where
 }
 
 /// What stays borrowed for `'fd`: a [`BorrowedFd`], or a reference to anything that is [`AsFd`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a borrowed descriptor",
+    note = "lend it: `[&file]`, `[file.as_fd(), socket.as_fd()]`, or `&vec_of_owned`"
+)]
 pub trait BorrowFd<'fd> {
     /// The descriptor.
     fn borrow_fd(self) -> BorrowedFd<'fd>;

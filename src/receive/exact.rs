@@ -10,7 +10,8 @@ use crate::{
     sys,
 };
 
-/// How far a buffer has been filled from a stream, over as many calls as it takes; it keeps the control data of all.
+/// How far a buffer has been filled from a stream, over as many calls as it takes; it keeps the control data of all. On
+/// datagrams, which have borders, it has no meaning.
 ///
 /// It borrows nothing, so it can live beside the buffers in the state of a connection. On `WouldBlock` it remembers how
 /// far it came: calling [`recv`](Self::recv) again with the same two buffers continues. Success starts it afresh.
@@ -36,15 +37,13 @@ use crate::{
 pub struct RecvExact {
     received: usize,
     started: bool,
-    /// What the calls reported.
-    flags: i32,
 }
 
 impl RecvExact {
     /// At the start.
     #[must_use]
     pub const fn new() -> Self {
-        Self { received: 0, started: false, flags: 0 }
+        Self { received: 0, started: false }
     }
 
     /// Bytes received so far; they stand at the start of the buffer.
@@ -71,7 +70,7 @@ impl RecvExact {
         let mut inbox = control.inbox().0;
         if !self.started {
             inbox.rearm();
-            *self = Self { started: true, ..Self::new() };
+            *self = Self { received: 0, started: true };
         }
         let total = data.len();
         if total < self.received {
@@ -87,11 +86,10 @@ impl RecvExact {
                 inbox.truncate(before);
                 return Err(ShortReadError { expected: total, received: self.received }.into());
             }
-            self.flags |= arrival.flags;
             self.received += arrival.returned;
         }
         self.started = false;
-        let arrival = sys::Arrival { returned: total, flags: self.flags };
+        let arrival = sys::Arrival { returned: total, flags: inbox.flags() };
         Ok(Received::new(inbox, socket, arrival, total, RecvFlags::empty(), ()))
     }
 }

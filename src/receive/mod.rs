@@ -128,7 +128,7 @@ impl<'a> MsgHdrMut<'a> {
         Ok(Received::new(inbox, socket, arrival, self.slices.capacity(), self.flags, ()))
     }
 
-    /// Receives one message into the spare capacity of a [`bytes::BufMut`] (its first chunk: reserve before), which
+    /// Receives one message into the spare capacity of a `bytes::BufMut` (its first chunk: reserve before), which
     /// advances. It takes the place of other buffers.
     ///
     /// # Errors

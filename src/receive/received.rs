@@ -29,7 +29,7 @@ pub struct Received<'a, L = (), D = ()> {
     full_len: usize,
     flags: MsgFlags,
     eof: bool,
-    data: D,
+    bytes: D,
     list: PhantomData<fn() -> L>,
 }
 
@@ -58,7 +58,7 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
                 len = 0;
             }
         }
-        Self { inbox, len, full_len, flags, eof, data, list: PhantomData }
+        Self { inbox, len, full_len, flags, eof, bytes: data, list: PhantomData }
     }
 
     /// Bytes of data that arrived in the buffers.
@@ -216,7 +216,7 @@ impl<'d, L> Received<'_, L, &'d [u8]> {
     #[inline(always)]
     #[must_use]
     pub fn data(&self) -> &'d [u8] {
-        self.data.get(..self.len).unwrap_or(self.data)
+        self.bytes.get(..self.len).unwrap_or(self.bytes)
     }
 }
 

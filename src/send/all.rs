@@ -67,7 +67,11 @@ impl MsgHdr<'_> {
             self.check(socket)?;
         }
         let mut sent = self.sent;
-        if sent > 0 && sent >= total {
+        if sent > total {
+            let (field, expected) = ("sent", "no more than the bytes of the message");
+            return Err(EncodeError::Value { field, expected, found: sent as i64 }.into());
+        }
+        if sent > 0 && sent == total {
             self.sent = 0;
             return Ok(total);
         }
@@ -90,14 +94,15 @@ impl MsgHdr<'_> {
         result
     }
 
-    /// How many bytes [`send_all`](Self::send_all) had sent when it returned an error.
+    /// How many bytes [`send_all`](Self::send_all) had sent when it returned an error; 0 after success.
     #[must_use]
     pub fn sent(&self) -> usize {
         self.sent
     }
 
     /// Lets [`send_all`](Self::send_all) continue behind so many bytes: a header borrows its data, so the state of a
-    /// connection keeps [`sent`](Self::sent) and makes the header anew. Behind the first byte no control message goes.
+    /// connection keeps [`sent`](Self::sent) and makes the header anew. Behind the first byte no control message goes; behind
+    /// the last byte nothing, and further behind it is an error. [`send`](Self::send) knows nothing of it.
     ///
     /// ```
     /// use ancillary::MsgHdr;
@@ -110,13 +115,14 @@ impl MsgHdr<'_> {
     ///     fn advance(&mut self, socket: &UnixStream) -> io::Result<()> {
     ///         let mut message = MsgHdr::new();
     ///         let result = message.data(&self.frame).skip(self.sent).send_all(socket);
-    ///         self.sent = message.sent();
+    ///         self.sent = if result.is_ok() { self.frame.len() } else { message.sent() };
     ///         result.map(drop)
     ///     }
     /// }
     /// # let (a, b) = UnixStream::pair().unwrap();
     /// # let mut outgoing = Outgoing { frame: b"frame".to_vec(), sent: 3 };
     /// # outgoing.advance(&a).unwrap();
+    /// # outgoing.advance(&a).unwrap(); // done: nothing goes a second time
     /// # let mut rest = [0; 9];
     /// # assert_eq!(io::Read::read(&mut &b, &mut rest).unwrap(), 2);
     /// ```

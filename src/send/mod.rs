@@ -124,8 +124,8 @@ impl<'a> MsgHdr<'a> {
         self
     }
 
-    /// Many buffers to gather: by reference, up to 1,024 (`IOV_MAX`), when they are all there is; else copied into the
-    /// header's 64.
+    /// Many buffers to gather: by reference when they are all there is, up to 1,024 (`IOV_MAX`) for
+    /// [`send`](Self::send), any number for [`send_all`](Self::send_all); else copied into the header's 64.
     #[doc(alias = "msg_iov")]
     #[doc(alias = "msg_iovlen")]
     #[doc(alias = "IOV_MAX")]
@@ -162,7 +162,8 @@ impl<'a> MsgHdr<'a> {
         self
     }
 
-    /// Control messages (`msg_control`): one, a tuple, a slice, an `Option`, or references to these.
+    /// Control messages (`msg_control`): one, a tuple, a slice, an `Option`, or references to these; 1,280 bytes in all. A
+    /// [`ControlList`] holds more.
     ///
     /// After [`to`](Self::to), a message for both families goes out in the one form the destination needs.
     #[doc(alias = "msg_control")]

@@ -19,7 +19,8 @@ use crate::{
 ///
 /// Enabled on an IPv6 socket it sets the IPv6 option alone, which reports IPv4 peers with a mapped address; enabling
 /// both would deliver both. An IPv4-mapped address goes out as `IP_PKTINFO`, which works on IPv4 and dual-stack sockets.
-/// A source of another family than the destination is ignored by Linux, without an error.
+/// Linux ignores a source of another family than the destination; after [`MsgHdr::to`](crate::MsgHdr::to) it is
+/// [`EncodeError::Destination`].
 ///
 /// A server bound to a wildcard address answers from the address it was asked on with [`reply`](Self::reply):
 ///
@@ -153,13 +154,18 @@ impl fmt::Display for PktInfo {
 impl SendControl<'_> for PktInfo {
     #[inline(always)]
     fn encode(&self, out: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
-        match self {
-            Self::V4(info) => info.encode(out),
+        let (v4, v6) = match *self {
+            Self::V4(info) => (Some(info), None),
             Self::V6(info) => match info.addr.to_ipv4_mapped() {
-                Some(addr) => IpPktInfo { ifindex: info.ifindex, ..IpPktInfo::source(addr) }.encode(out),
-                None => info.encode(out),
+                Some(addr) => (Some(IpPktInfo { ifindex: info.ifindex, ..IpPktInfo::source(addr) }), None),
+                None => (None, Some(info)),
             },
+        };
+        let (expected, found) = (if v4.is_some() { libc::AF_INET } else { libc::AF_INET6 }, out.family());
+        if found != expected && matches!(found, libc::AF_INET | libc::AF_INET6) {
+            return Err(EncodeError::Destination { expected, found });
         }
+        (v4, v6).encode(out)
     }
 }
 

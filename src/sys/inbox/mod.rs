@@ -45,6 +45,8 @@ struct Head {
     peer: SockAddr,
     /// How much of the storage the last receive filled.
     len: usize,
+    /// What the receive reported, over all its calls.
+    flags: c_int,
     // INVARIANT: while true, each non-negative integer in the descriptor-carrying messages of the first `len`
     // bytes is a descriptor that the kernel installed for us and that nobody else owns. While false, none is owned.
     owns: bool,
@@ -67,7 +69,7 @@ impl<S: Storage> Inbox<S> {
     #[inline(always)]
     pub(crate) const fn new(storage: S) -> Self {
         // INVARIANT: nothing is owned.
-        Self { head: Head { peer: SockAddr::zeroed(), len: 0, owns: false }, storage }
+        Self { head: Head { peer: SockAddr::zeroed(), len: 0, flags: 0, owns: false }, storage }
     }
 
     #[inline(always)]
@@ -85,6 +87,10 @@ impl<S: Storage> Inbox<S> {
 
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> + Clone {
         Fds::new(&self.head, self.storage.bytes())
+    }
+
+    pub(crate) fn flags(&self) -> c_int {
+        self.head.flags
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -246,6 +252,7 @@ impl<'a> InboxMut<'a> {
                 return Err(error);
             }
         };
+        self.head.flags |= header.msg_flags;
         let got = (header.msg_controllen as usize).min(capacity);
         if got > 0 {
             self.head.len = start + got;
@@ -261,7 +268,7 @@ impl<'a> InboxMut<'a> {
         if self.head.owns && installs && !ask.inheritable {
             self.set_cloexec(start);
         }
-        Ok(Arrival { returned, flags: header.msg_flags })
+        Ok(Arrival { returned, flags: self.head.flags })
     }
 
     #[inline(always)]
@@ -276,6 +283,7 @@ impl<'a> InboxMut<'a> {
             self.close_all();
         }
         self.head.len = 0;
+        self.head.flags = 0;
         self.clear_name();
     }
 
@@ -307,6 +315,10 @@ impl<'a> InboxMut<'a> {
         // INVARIANT: each message with descriptors stands among the first `to` bytes, once: those behind are not
         // counted any longer.
         self.head.len = to;
+    }
+
+    pub(crate) fn flags(&self) -> c_int {
+        self.head.flags
     }
 
     /// How many bytes of control data there are.
