@@ -34,7 +34,7 @@ fn main() -> io::Result<()> {
     for mut file in files {
         assert_eq!(file.read(&mut [0; 1])?, 0, "/dev/null is empty");
     }
-    println!("took 12 descriptors, each reads as /dev/null");
+    println!("took 12 descriptors, new ones (the numbers of the first may be free again), each reads as /dev/null");
 
     let file = OpenOptions::new().write(true).open("/dev/null")?;
     let error = file.send_fds(b"here you go!", [&sender]).unwrap_err();

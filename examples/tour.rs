@@ -23,12 +23,18 @@ fn main() -> io::Result<()> {
     let port = server.local_addr()?.port();
     let (mut data, mut control) = ([0; 1500], ControlBuf::<Meta>::new());
 
-    for (client, to) in [
-        ("127.0.0.1:0", SocketAddr::from(([127, 0, 0, 7], port))),
-        ("[::1]:0", format!("[::1]:{port}").parse().unwrap()),
+    for (number, client, to) in [
+        ("2", "127.0.0.1:0", SocketAddr::from(([127, 0, 0, 7], port))),
+        ("2b", "[::1]:0", format!("[::1]:{port}").parse().unwrap()),
     ] {
-        println!("\n2. {to} is asked, with two buffers gathered, hop limit 9 and DSCP 46 + ECT(0):");
-        let client = UdpSocket::bind(client)?;
+        println!("\n{number}. {to} is asked, with two buffers gathered, hop limit 9 and DSCP 46 + ECT(0):");
+        let client = match UdpSocket::bind(client) {
+            Ok(client) => client,
+            Err(error) => {
+                println!("   left out: no IPv6 here ({error})");
+                continue;
+            }
+        };
         let mut question = MsgHdr::new();
         question.to(to).data(b"who are ").data(b"you?");
         question.control((HopLimit(9), TrafficClass::new(46, Ecn::Ect0)));
@@ -63,6 +69,7 @@ fn main() -> io::Result<()> {
     let mut control = ControlVec::<()>::with_capacity(256);
     let mut message = b.recv_msg(&mut data, &mut control)?;
     println!("   receives {message:?}");
+    println!("   (the numbers are this process's own, new at the receiver)");
     let [copy, _null] = message.take_fds_exact::<2>()?;
     let mut half = [0; 5];
     reader.read_exact(&mut half)?;

@@ -43,7 +43,10 @@ fn ask(to: SocketAddr) -> io::Result<()> {
 fn main() -> io::Result<()> {
     let argument = std::env::args().nth(1);
     let once = argument.as_deref() == Some("--once");
-    let port: u16 = argument.filter(|_| !once).map_or(Ok(0), |port| port.parse()).map_err(io::Error::other)?;
+    let Ok(port) = argument.as_deref().filter(|_| !once).map_or(Ok(0), str::parse) else {
+        eprintln!("usage: udp_server [PORT | --once]");
+        std::process::exit(2);
+    };
     let server = UdpSocket::bind(("::", port))?;
     server.enable::<PktInfo>()?; // before the address is known to anybody
     let port = server.local_addr()?.port();
@@ -51,8 +54,12 @@ fn main() -> io::Result<()> {
     if !once {
         return serve(&server, usize::MAX);
     }
-    let asked: [IpAddr; 4] = ["127.0.0.1", "127.0.0.53", "127.1.2.3", "::1"].map(|addr| addr.parse().unwrap());
-    let server = thread::spawn(move || serve(&server, asked.len()));
+    let mut asked: Vec<IpAddr> =
+        ["127.0.0.1", "127.0.0.53", "127.1.2.3", "::1"].map(|addr| addr.parse().unwrap()).into();
+    asked
+        .retain(|&addr| UdpSocket::bind((addr, 0)).inspect_err(|error| println!("  {addr} left out: {error}")).is_ok());
+    let count = asked.len();
+    let server = thread::spawn(move || serve(&server, count));
     asked.iter().try_for_each(|&addr| ask((addr, port).into()))?;
     server.join().expect("no panic")
 }

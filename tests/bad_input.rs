@@ -18,7 +18,7 @@ use ancillary::{
     cmsg::{self, CmsgId},
     message::{Credentials, HopLimit, IpTtl, ScmRights},
 };
-use common::{KINDS, no_leak, open_count, pair};
+use common::{KINDS, no_leak, open_count, pair, skipped};
 use nix::{libc, sys::socket::SockType};
 
 const WITH_BORDERS: [SockType; 2] = [SockType::Datagram, SockType::SeqPacket];
@@ -328,7 +328,9 @@ fn descriptors_as_numbers_are_refused() {
 fn a_payload_longer_than_a_length_can_say_is_refused() {
     let max = i32::MAX as usize - cmsg::len(0).unwrap() - size_of::<usize>();
     if Vec::<u8>::new().try_reserve_exact(max + 1).is_err() {
-        return eprintln!("SKIPPED a_payload_longer_than_a_length_can_say_is_refused: no {max} bytes of address space");
+        return skipped(format_args!(
+            "SKIPPED a_payload_longer_than_a_length_can_say_is_refused: no {max} bytes of address space"
+        ));
     }
     no_leak(|| {
         let bytes = vec![0; max + 1]; // zero pages, never touched

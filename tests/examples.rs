@@ -1,8 +1,10 @@
 //! Every example runs, by itself and in time; `cmsgdump` says what python3, nc and dig sent.
 
+mod common;
+
 use std::{
     env, fs,
-    io::{self, BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
@@ -12,6 +14,8 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+
+use common::{has_v6, skipped};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -152,9 +156,8 @@ impl Dump {
 
 fn absent(program: &str, argument: &str) -> bool {
     let found = Command::new(program).arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    // Past the test harness's capture, for it is easily overlooked.
     if found.is_err() {
-        let _ = writeln!(io::stderr(), "SKIPPED: {program} is not installed, cmsgdump is not tested with it");
+        skipped(format_args!("SKIPPED: {program} is not installed, cmsgdump is not tested with it"));
     }
     found.is_err()
 }
@@ -185,7 +188,7 @@ send(socket.AF_INET6, '::1', [(V6, socket.IPV6_UNICAST_HOPS, 255), (V6, socket.I
 
 #[test]
 fn cmsgdump_says_what_python_set() {
-    if absent("python3", "--version") {
+    if absent("python3", "--version") || !has_v6("cmsgdump_says_what_python_set") {
         return;
     }
     let dump = Dump::start(4);
@@ -211,7 +214,7 @@ fn cmsgdump_says_what_python_set() {
 
 #[test]
 fn cmsgdump_hears_nc() {
-    if absent("nc", "-h") {
+    if absent("nc", "-h") || !has_v6("cmsgdump_hears_nc") {
         return;
     }
     let dump = Dump::start(2);
@@ -232,7 +235,7 @@ fn cmsgdump_hears_nc() {
 
 #[test]
 fn cmsgdump_hears_dig() {
-    if absent("dig", "-v") {
+    if absent("dig", "-v") || !has_v6("cmsgdump_hears_dig") {
         return;
     }
     let dump = Dump::start(2);

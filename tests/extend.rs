@@ -2,6 +2,8 @@
 
 #![cfg(target_os = "linux")]
 
+mod common;
+
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket},
@@ -17,6 +19,7 @@ use ancillary::{
     parser::ControlMessage,
     set_option,
 };
+use common::skipped;
 use nix::libc;
 
 const UDP_SEGMENT: i32 = 103;
@@ -134,14 +137,14 @@ fn bound(addr: &str) -> UdpSocket {
 /// kernel or this user cannot.
 fn pair<L: RecvList>(addr: &str, name: &str) -> Option<(UdpSocket, UdpSocket)> {
     if let Err(error) = UdpSocket::bind(addr) {
-        eprintln!("SKIPPED {name}: {addr}: {error}");
+        skipped(format_args!("SKIPPED {name}: {addr}: {error}"));
         return None;
     }
     let (receiver, sender) = (bound(addr), bound(addr));
     match receiver.enable::<L>() {
         Ok(()) => {}
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOPROTOOPT | libc::EPERM)) => {
-            eprintln!("SKIPPED {name}: enable: {error}");
+            skipped(format_args!("SKIPPED {name}: enable: {error}"));
             return None;
         }
         Err(error) => panic!("{error}"),
@@ -155,7 +158,7 @@ fn may_mark(sender: &UdpSocket, name: &str) -> bool {
     match MsgHdr::new().data(b"probe").control(Mark(1)).send(sender) {
         Ok(_) => true,
         Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
-            eprintln!("SKIPPED {name}: SO_MARK as a control message: {error}");
+            skipped(format_args!("SKIPPED {name}: SO_MARK as a control message: {error}"));
             false
         }
         Err(error) => panic!("{error}"),
@@ -182,7 +185,7 @@ fn a_foreign_message_to_send_cuts_gathered_buffers_into_datagrams() {
     match header.send(&sender) {
         Ok(sent) => assert_eq!(sent, 100),
         Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EIO)) => {
-            return eprintln!("SKIPPED {name}: UDP_SEGMENT: {error}");
+            return skipped(format_args!("SKIPPED {name}: UDP_SEGMENT: {error}"));
         }
         Err(error) => panic!("{error}"),
     }
@@ -205,7 +208,7 @@ fn a_foreign_message_is_enabled_sized_and_extracted_beside_ours() {
             let control = (HopLimit(17), UdpSegment(size), TrafficClass(0x5c));
             match MsgHdr::new().data(&LIST).control(control).send(&sender) {
                 Ok(sent) => assert_eq!(sent, 100),
-                Err(error) => return eprintln!("SKIPPED {name}: UDP_SEGMENT: {error}"),
+                Err(error) => return skipped(format_args!("SKIPPED {name}: UDP_SEGMENT: {error}")),
             }
             let (mut data, mut control) = ([0; 1024], ControlBuf::<Meta, { Meta::SPACE }>::new());
             let mut whole = Vec::new();
@@ -310,7 +313,7 @@ fn an_unknown_message_keeps_identity_and_payload_and_known_ones_follow() {
     let Some((receiver, sender)) = pair::<Meta>("127.0.0.1:0", name) else { return };
     match MsgHdr::new().data(&LIST).control((UdpSegment(20), HopLimit(6))).send(&sender) {
         Ok(sent) => assert_eq!(sent, 100),
-        Err(error) => return eprintln!("SKIPPED {name}: UDP_SEGMENT: {error}"),
+        Err(error) => return skipped(format_args!("SKIPPED {name}: UDP_SEGMENT: {error}")),
     }
     let (mut data, mut control) = ([0; 256], ControlVec::<()>::with_capacity(256));
     let message = receiver.recv_msg(&mut data, &mut control).unwrap();
@@ -348,7 +351,7 @@ fn an_unknown_message_keeps_identity_and_payload_and_known_ones_follow() {
         assert!(gro <= 1 && (gro == 1 || after_gro.is_empty() || message.len() <= 20), "{message:?}");
     }
     if message.len() <= 20 {
-        eprintln!("SKIPPED {name}, UDP_GRO: the loopback device merged nothing");
+        skipped(format_args!("SKIPPED {name}, UDP_GRO: the loopback device merged nothing"));
     } else {
         assert_eq!(gro, 1, "{message:?}");
     }

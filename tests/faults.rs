@@ -23,7 +23,7 @@ use ancillary::{
     ControlBuf, ControlVec, MsgHdr, MsgHdrMut, RecvExact, RecvFlags, SocketExt, cmsg,
     message::{HopLimit, ScmRights},
 };
-use common::{alone, no_leak, open_count, stream as pair};
+use common::{alone, no_leak, open_count, skipped, stream as pair};
 use nix::{
     fcntl::OFlag,
     libc,
@@ -59,8 +59,8 @@ fn again(name: &str, under: &[&str]) -> Command {
 fn works(name: &str, command: &str, arguments: &[&str]) -> bool {
     match alone(|| Command::new(command).args(arguments).output()) {
         Ok(output) if output.status.success() => return true,
-        Ok(output) => eprintln!("SKIPPED {name}: {command}: {}", String::from_utf8_lossy(&output.stderr)),
-        Err(error) => eprintln!("SKIPPED {name}: {command}: {error}"),
+        Ok(output) => skipped(format_args!("SKIPPED {name}: {command}: {}", String::from_utf8_lossy(&output.stderr))),
+        Err(error) => skipped(format_args!("SKIPPED {name}: {command}: {error}")),
     }
     false
 }

@@ -24,7 +24,7 @@ use ancillary::{
     parser::ControlMessage,
     set_option,
 };
-use common::{alone, cause, has_v6, no_leak, open_count, stream};
+use common::{alone, cause, has_v6, no_leak, open_count, skipped, stream};
 use nix::libc;
 
 // include/uapi/asm-generic/socket.h
@@ -36,7 +36,7 @@ fn pass_all(socket: &UnixStream, test: &str) {
     socket.enable::<Credentials>().unwrap();
     for (name, option) in [("SO_PASSPIDFD (6.5)", SO_PASSPIDFD), ("SO_INQ (6.17)", SO_INQ)] {
         if let Err(error) = set_option(socket, libc::SOL_SOCKET, option, 1) {
-            eprintln!("SKIPPED in {test}: {name}: {error}");
+            skipped(format_args!("SKIPPED in {test}: {name}: {error}"));
         }
     }
 }

@@ -22,7 +22,7 @@ use ancillary::{
     parser::ControlMessage,
     set_option,
 };
-use common::has_v6;
+use common::{has_v6, skipped};
 use nix::libc;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -218,7 +218,7 @@ fn a_foreign_ipv6_source_is_sent_with_freebind() {
     header.to(to).data(b"hello").control(PktInfo::source(source));
     assert_eq!(errno(header.send(&sender)), libc::EINVAL, "without the option");
     if let Err(error) = set_option(sender.as_fd(), libc::IPPROTO_IPV6, IPV6_FREEBIND, 1) {
-        return eprintln!("SKIPPED {name}: IPV6_FREEBIND: {error}");
+        return skipped(format_args!("SKIPPED {name}: IPV6_FREEBIND: {error}"));
     }
     header.send(&sender).unwrap();
     let (mut data, mut control) = ([0; 8], ControlBuf::<()>::new());

@@ -2,6 +2,8 @@
 
 #![cfg(target_os = "linux")]
 
+mod common;
+
 use std::{
     fs::File,
     io::{BufRead, BufReader, Write},
@@ -18,6 +20,7 @@ use ancillary::{
     ControlBuf, MsgFlags, MsgHdr, SocketExt, interface,
     message::{HopLimit, PktInfo, RecvList, ScmRights, ScmRightsSpace, TrafficClass},
 };
+use common::skipped;
 
 const TIMEOUT: Option<Duration> = Some(Duration::from_secs(20));
 
@@ -36,11 +39,11 @@ impl Peer {
         match Command::new("python3").args(["-c", version]).stderr(Stdio::null()).status() {
             Ok(status) if status.success() => {}
             Ok(status) => {
-                eprintln!("SKIPPED {name}: python3 has no socket.send_fds ({status})");
+                skipped(format_args!("SKIPPED {name}: python3 has no socket.send_fds ({status})"));
                 return None;
             }
             Err(error) => {
-                eprintln!("SKIPPED {name}: python3: {error}");
+                skipped(format_args!("SKIPPED {name}: python3: {error}"));
                 return None;
             }
         }
@@ -302,7 +305,7 @@ fn python_and_we_agree_on_ipv4_control() {
 fn python_and_we_agree_on_ipv6_and_mapped_control() {
     let name = "python_and_we_agree_on_ipv6_and_mapped_control";
     if let Err(error) = UdpSocket::bind("[::1]:0") {
-        return eprintln!("SKIPPED {name}: no IPv6 loopback ({error})");
+        return skipped(format_args!("SKIPPED {name}: no IPv6 loopback ({error})"));
     }
     let mut cases: Vec<_> = [(42, 0x5c), (1, 0xff), (254, 0), (17, 0x2c)]
         .into_iter()

@@ -31,7 +31,7 @@ use ancillary::{
     },
     set_option,
 };
-use common::{KINDS, TIMEOUT, has_v6, no_leak, pair};
+use common::{KINDS, TIMEOUT, has_v6, no_leak, pair, skipped};
 use nix::{
     libc,
     sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, socket},
@@ -191,7 +191,7 @@ fn sockets(name: &str) -> Vec<Known> {
     for (family, kind, number, known) in families {
         match socket(family, kind, SockFlag::SOCK_CLOEXEC, None) {
             Ok(socket) => sockets.push((socket, number, known)),
-            Err(error) if number != libc::AF_UNIX => eprintln!("SKIPPED {name}, {known}: {error}"),
+            Err(error) if number != libc::AF_UNIX => skipped(format_args!("SKIPPED {name}, {known}: {error}")),
             Err(error) => panic!("{error}"),
         }
     }
@@ -349,7 +349,7 @@ fn the_sender_is_named_with_its_real_length() {
         }
         match (udp_lite(), udp_lite()) {
             (Ok(one), Ok(two)) => pairs.push((one, two, 16)),
-            (Err(error), _) | (_, Err(error)) => eprintln!("SKIPPED {name}, UDP-Lite: {error}"),
+            (Err(error), _) | (_, Err(error)) => skipped(format_args!("SKIPPED {name}, UDP-Lite: {error}")),
         }
         for (sender, receiver, len) in pairs {
             MsgHdr::new().to(local(&receiver)).data(b"x").send(&sender).unwrap();
@@ -570,13 +570,13 @@ fn credentials_of_others_are_refused() {
             return KINDS.map(pair).iter().for_each(|(a, b)| forge(a, b));
         }
         if Credentials::own().uid == NOBODY {
-            return eprintln!("SKIPPED {NAME}: an ordinary user with capabilities");
+            return skipped(format_args!("SKIPPED {NAME}: an ordinary user with capabilities"));
         }
         let mut again = Command::new("/proc/self/exe");
         again.args(["--exact", NAME, "--nocapture", "--test-threads=1"]).uid(NOBODY).gid(NOBODY);
         let output = match again.output() {
             Ok(output) => output,
-            Err(error) => return eprintln!("SKIPPED {NAME}: as user {NOBODY}: {error}"),
+            Err(error) => return skipped(format_args!("SKIPPED {NAME}: as user {NOBODY}: {error}")),
         };
         let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         if errors.contains("SKIPPED") {

@@ -24,7 +24,7 @@ use ancillary::{
         TrafficClass,
     },
 };
-use common::cause;
+use common::{cause, has_v6};
 use nix::{
     errno::Errno,
     fcntl::{FcntlArg, FdFlag, fcntl},
@@ -391,6 +391,9 @@ where
 
 #[test]
 fn hop_limit_alone() -> io::Result<()> {
+    if !has_v6("hop_limit_alone") {
+        return Ok(());
+    }
     for hops in [1, 2, 64, 255] {
         exchange::<HopLimit, _>(HopLimit(hops), |found, _| assert_eq!(found, Some(HopLimit(hops))))?;
     }
@@ -399,11 +402,17 @@ fn hop_limit_alone() -> io::Result<()> {
 
 #[test]
 fn hop_limit_nobody_sent_is_the_sockets_own() -> io::Result<()> {
+    if !has_v6("hop_limit_nobody_sent_is_the_sockets_own") {
+        return Ok(());
+    }
     exchange::<HopLimit, _>((), |found, _| assert!(found.is_some_and(|hops| hops.0 > 0)))
 }
 
 #[test]
 fn traffic_class_alone() -> io::Result<()> {
+    if !has_v6("traffic_class_alone") {
+        return Ok(());
+    }
     // The kernel leaves all bits of a UDP datagram alone, congestion included.
     for class in [0, 0x20, 0x28, 0xb8, 0xfd, 0xff] {
         exchange::<TrafficClass, _>(TrafficClass(class), |found, _| assert_eq!(found, Some(TrafficClass(class))))?;
@@ -417,6 +426,9 @@ fn traffic_class_alone() -> io::Result<()> {
 
 #[test]
 fn packet_info_alone() -> io::Result<()> {
+    if !has_v6("packet_info_alone") {
+        return Ok(());
+    }
     let loopback = ancillary::interface::index("lo")?;
     exchange::<PktInfo, _>((), |found, asked| {
         let found = found.expect("enabled");
@@ -427,6 +439,9 @@ fn packet_info_alone() -> io::Result<()> {
 
 #[test]
 fn two_together() -> io::Result<()> {
+    if !has_v6("two_together") {
+        return Ok(());
+    }
     type HopsAndClass = (HopLimit, TrafficClass);
     exchange::<HopsAndClass, _>((HopLimit(7), TrafficClass(0x48)), |found, _| {
         assert_eq!(found, (Some(HopLimit(7)), Some(TrafficClass(0x48))));
@@ -445,6 +460,9 @@ fn two_together() -> io::Result<()> {
 
 #[test]
 fn the_messages_of_one_family_alone() -> io::Result<()> {
+    if !has_v6("the_messages_of_one_family_alone") {
+        return Ok(());
+    }
     fn round<O: PartialEq + Debug, L: for<'a> RecvList<Output<'a> = O>>(
         host: &str,
         control: impl for<'a> SendControl<'a>,
@@ -471,6 +489,9 @@ fn the_messages_of_one_family_alone() -> io::Result<()> {
 
 #[test]
 fn answers_come_from_the_address_that_was_asked() -> io::Result<()> {
+    if !has_v6("answers_come_from_the_address_that_was_asked") {
+        return Ok(());
+    }
     for (receiver, sender, to) in sockets()? {
         receiver.enable::<PktInfo>()?;
         sender.connect(to)?; // it hears that address alone

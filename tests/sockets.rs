@@ -16,7 +16,7 @@ use ancillary::{
     ControlBuf, MsgHdr, SockAddr, SocketExt,
     message::{Ecn, HopLimit, IpTtl, Ipv6HopLimit, PktInfo, ScmRights, Timestamp, TrafficClass},
 };
-use common::{TIMEOUT, has_v6};
+use common::{TIMEOUT, has_v6, skipped};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 
 type Meta = (PktInfo, HopLimit, TrafficClass);
@@ -119,7 +119,7 @@ fn raw(family: AddressFamily, protocol: SockProtocol, test: &str) -> Option<Owne
     match socket(family, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol) {
         Ok(socket) => Some(socket),
         Err(error) => {
-            eprintln!("SKIPPED {test}: a raw socket needs CAP_NET_RAW ({error})");
+            skipped(format_args!("SKIPPED {test}: a raw socket needs CAP_NET_RAW ({error})"));
             None
         }
     }
