@@ -16,7 +16,10 @@ use std::{
     time::Duration,
 };
 
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::{
+    resource::{Resource, getrlimit},
+    socket::{AddressFamily, SockFlag, SockType, socketpair},
+};
 
 /// Says what cannot be tested here, past the harness, which would keep it to itself.
 pub fn skipped(what: impl std::fmt::Display) {
@@ -96,4 +99,13 @@ pub fn has_v6(test: &str) -> bool {
         skipped(format_args!("SKIPPED {test}: no IPv6 loopback ({error})"));
     }
     v6().is_ok()
+}
+
+/// Whether this process may open some hundreds of descriptors; says so where it may not.
+pub fn has_descriptors(test: &str) -> bool {
+    let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    if limit < 600 {
+        skipped(format_args!("SKIPPED {test}: only {limit} descriptors may be open"));
+    }
+    limit >= 600
 }
