@@ -13,8 +13,8 @@ use crate::{
     flags::MsgFlags,
     message::{RecvControl, RecvList},
     parser::{self, Messages},
-    receive::TakeFds,
     sys::{HeapStorage, Inbox, InboxMut, InlineStorage},
+    take::TakeFds,
 };
 
 /// A control buffer of `N` bytes on the stack for the messages `L`.

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, io};
 
-use crate::addr::family_name;
+use crate::text::family_name;
 
 /// Why a header could not be built or must not be sent; reported before any byte leaves.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

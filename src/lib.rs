@@ -115,10 +115,13 @@ mod addr;
 mod control;
 mod error;
 mod flags;
+mod options;
 mod receive;
 mod send;
 mod socket;
 mod sys;
+mod take;
+mod text;
 
 pub use addr::{SockAddr, ToSockAddr};
 pub use cmsg::{ControlOut, RawCmsg};
@@ -126,10 +129,12 @@ pub use control::{ControlBuf, ControlBuffer, ControlVec};
 pub use error::{AddrError, DecodeError, EncodeError, FamilyError, FdCountError, ShortReadError, TruncatedError};
 pub use flags::{MsgFlags, RecvFlags, SendFlags};
 pub use message::{RecvControl, RecvList, SendControl};
-pub use receive::{MsgHdrMut, Received, RecvExact, TakeFds};
+pub use options::{set_option, socket_family};
+pub use receive::{MsgHdrMut, Received, RecvExact};
 pub use send::{ControlList, MsgHdr};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
 
-pub use socket::{FdMessage, IntoFds, SocketExt, set_option, socket_family};
+pub use socket::{FdMessage, IntoFds, SocketExt};
+pub use take::TakeFds;

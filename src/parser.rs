@@ -15,11 +15,12 @@ pub use crate::cmsg::Cmsgs;
 #[cfg(linux_like)]
 use crate::message::Credentials;
 use crate::{
-    cmsg::{CmsgId, RawCmsg, hex},
+    cmsg::{CmsgId, ControlOut, RawCmsg},
     error::DecodeError,
     message::{
         IpPktInfo, IpTos, IpTtl, Ipv6HopLimit, Ipv6PktInfo, ReceivedRights, RecvControl, TClass, Timestamp, rights,
     },
+    text::hex,
 };
 
 /// The raw messages in a buffer of control data.
@@ -88,6 +89,36 @@ pub struct Malformed<'a> {
     pub cmsg: RawCmsg<'a>,
     /// What was expected and what was found.
     pub error: DecodeError,
+}
+
+impl CmsgId {
+    /// The C name, where this crate knows the message.
+    pub fn name(self) -> Option<&'static str> {
+        name(self)
+    }
+}
+
+impl fmt::Debug for CmsgId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "level {} type {}", self.level(), self.ty()),
+        }
+    }
+}
+
+/// Decoded where the crate knows the message: `{IP_TTL 57}`, else `{level 1 type 36, 4 bytes: 01 00 00 00}`.
+impl fmt::Debug for RawCmsg<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        ControlMessage::decode(*self).fmt_with(self.id(), f)
+    }
+}
+
+/// Prints the messages written so far.
+impl fmt::Debug for ControlOut<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt_list(Cmsgs::new(self.as_bytes()), f)
+    }
 }
 
 macro_rules! control_messages {

@@ -19,6 +19,7 @@ use nix::libc::{self, AF_INET, AF_INET6, AF_UNIX};
 use crate::{
     error::AddrError,
     sys::{FAMILY_AT, FAMILY_LEN},
+    text::{family_name, hex},
 };
 
 const PATH_AT: usize = offset_of!(libc::sockaddr_un, sun_path);
@@ -145,23 +146,6 @@ fn put_family(bytes: &mut [u8], family: i32, len: usize) {
     }
 }
 
-/// The C name of the families that programs meet.
-pub(crate) fn family_name(family: i32) -> Option<&'static str> {
-    Some(match family {
-        libc::AF_UNSPEC => "AF_UNSPEC",
-        AF_UNIX => "AF_UNIX",
-        AF_INET => "AF_INET",
-        AF_INET6 => "AF_INET6",
-        #[cfg(linux_like)]
-        libc::AF_NETLINK => "AF_NETLINK",
-        #[cfg(linux_like)]
-        libc::AF_PACKET => "AF_PACKET",
-        #[cfg(linux_like)]
-        libc::AF_VSOCK => "AF_VSOCK",
-        _ => return None,
-    })
-}
-
 #[inline(always)]
 fn set_v4(to: &mut SockAddr, addr: &SocketAddrV4) {
     let mut bytes = [0; size_of::<libc::sockaddr_in>()];
@@ -264,6 +248,6 @@ impl fmt::Debug for SockAddr {
             Some(name) => write!(f, "{name}, ")?,
             None => write!(f, "family {}, ", self.family())?,
         }
-        crate::cmsg::hex(self.as_bytes(), f)
+        hex(self.as_bytes(), f)
     }
 }

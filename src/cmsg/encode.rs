@@ -1,7 +1,6 @@
 //! Appending control messages to a buffer.
 
 use std::{
-    fmt,
     marker::PhantomData,
     os::fd::{AsRawFd, BorrowedFd},
 };
@@ -9,7 +8,7 @@ use std::{
 use nix::libc;
 
 use super::{CmsgId, Cmsgs};
-use crate::{EncodeError, SendControl, parser, sys};
+use crate::{error::EncodeError, sys};
 
 /// include/linux/socket.h; the arguments of remote memory access in it are addresses of this process.
 #[cfg(linux_like)]
@@ -168,6 +167,10 @@ impl<'b, 'fd> ControlOut<'b, 'fd> {
         self.family
     }
 
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.sink.as_bytes()
+    }
+
     /// Bytes written so far.
     #[inline]
     #[expect(clippy::len_without_is_empty, reason = "a count of bytes, not a collection")]
@@ -176,10 +179,20 @@ impl<'b, 'fd> ControlOut<'b, 'fd> {
     }
 }
 
-impl fmt::Debug for ControlOut<'_, '_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        parser::fmt_list(Cmsgs::new(self.sink.as_bytes()), f)
-    }
+/// What can be sent as control data: a message, several in a tuple or slice, or none (`Option`).
+///
+/// `'fd` is how long the descriptors in it stay borrowed; a message without descriptors implements it for any.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be sent as control data",
+    note = "a message, a tuple of up to twelve, a slice, a `Vec`, an `Option`, or a reference to one of these can"
+)]
+pub trait SendControl<'fd> {
+    /// Appends the messages to `out`.
+    ///
+    /// # Errors
+    ///
+    /// What [`ControlOut::push`] says, or [`EncodeError::Value`] for a value that the kernel would refuse.
+    fn encode(&self, out: &mut ControlOut<'_, 'fd>) -> Result<(), EncodeError>;
 }
 
 /// Encodes control messages into any bytes and returns how many were written (`msg_controllen`).

@@ -2,16 +2,13 @@
 
 mod encode;
 mod raw;
-pub(crate) use raw::hex;
 mod walk;
 
-pub use encode::{ControlOut, encode};
+pub use encode::{ControlOut, SendControl, encode};
 pub use raw::RawCmsg;
 pub use walk::Cmsgs;
 
-use std::fmt;
-
-use crate::{parser, sys};
+use crate::sys;
 
 /// What a control message is: its `cmsg_level` and `cmsg_type`.
 ///
@@ -53,20 +50,6 @@ impl CmsgId {
     #[inline(always)]
     pub const fn ty(self) -> i32 {
         self.halves().1
-    }
-
-    /// The C name, where this crate knows the message.
-    pub fn name(self) -> Option<&'static str> {
-        parser::name(self)
-    }
-}
-
-impl fmt::Debug for CmsgId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => f.write_str(name),
-            None => write!(f, "level {} type {}", self.level(), self.ty()),
-        }
     }
 }
 

@@ -1,9 +1,7 @@
 //! One control message as bytes.
 
-use std::fmt;
-
-use super::{CmsgId, ControlOut};
-use crate::{DecodeError, EncodeError, SendControl, parser};
+use super::{CmsgId, ControlOut, SendControl};
+use crate::error::{DecodeError, EncodeError};
 
 /// A control message: its identity and its payload, borrowed from the buffer it stands in.
 ///
@@ -76,20 +74,4 @@ impl SendControl<'_> for RawCmsg<'_> {
     fn encode(&self, out: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
         out.push(self.id, self.payload)
     }
-}
-
-/// Decoded where the crate knows the message: `{IP_TTL 57}`, else `{level 1 type 36, 4 bytes: 01 00 00 00}`.
-impl fmt::Debug for RawCmsg<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        parser::ControlMessage::decode(*self).fmt_with(self.id, f)
-    }
-}
-
-/// Up to 32 bytes in hexadecimal.
-pub(crate) fn hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(f, "{} bytes", bytes.len())?;
-    for (i, byte) in bytes.iter().take(32).enumerate() {
-        write!(f, "{}{byte:02x}", if i == 0 { ": " } else { " " })?;
-    }
-    if bytes.len() > 32 { f.write_str(" ...") } else { Ok(()) }
 }

@@ -3,7 +3,7 @@
 use std::{fmt, iter::FusedIterator};
 
 use super::{CmsgId, RawCmsg};
-use crate::{DecodeError, sys};
+use crate::{error::DecodeError, sys};
 
 /// Iterates over the control messages in a buffer; see [`parser::cmsgs`](crate::parser::cmsgs).
 ///

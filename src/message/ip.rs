@@ -10,7 +10,7 @@ use super::{RecvControl, SendControl, byte};
 use crate::{
     cmsg::{CmsgId, ControlOut, RawCmsg},
     error::{DecodeError, EncodeError},
-    socket::{require_inet, set_option},
+    options::{require_inet, set_option},
 };
 
 // Numbers that libc lacks on some systems, from their netinet/in.h.

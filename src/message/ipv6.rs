@@ -8,7 +8,7 @@ use super::{RecvControl, SendControl, small_int};
 use crate::{
     cmsg::{CmsgId, ControlOut, RawCmsg},
     error::{DecodeError, EncodeError},
-    socket::{require_inet6, set_option},
+    options::{require_inet6, set_option},
 };
 
 // Numbers that libc lacks on some systems, from their netinet6/in6.h.

@@ -44,26 +44,11 @@ mod tests;
 
 use std::{io, os::fd::BorrowedFd};
 
+pub use crate::cmsg::SendControl;
 use crate::{
     cmsg::{self, CmsgId, Cmsgs, ControlOut, RawCmsg},
     error::{DecodeError, EncodeError},
 };
-
-/// What can be sent as control data: a message, several in a tuple or slice, or none (`Option`).
-///
-/// `'fd` is how long the descriptors in it stay borrowed; a message without descriptors implements it for any.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be sent as control data",
-    note = "a message, a tuple of up to twelve, a slice, a `Vec`, an `Option`, or a reference to one of these can"
-)]
-pub trait SendControl<'fd> {
-    /// Appends the messages to `out`.
-    ///
-    /// # Errors
-    ///
-    /// What [`ControlOut::push`] says, or [`EncodeError::Value`] for a value that the kernel would refuse.
-    fn encode(&self, out: &mut ControlOut<'_, 'fd>) -> Result<(), EncodeError>;
-}
 
 /// A message that can be received: what it is, how to read it, how to ask for it.
 ///

@@ -11,7 +11,7 @@ use super::{RecvControl, SendControl};
 use crate::{
     cmsg::{CmsgId, ControlOut, RawCmsg},
     error::{DecodeError, EncodeError},
-    socket::require_unix,
+    options::require_unix,
 };
 
 pub(crate) const ID: CmsgId = CmsgId::new(libc::SOL_SOCKET, libc::SCM_RIGHTS);

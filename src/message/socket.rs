@@ -8,7 +8,7 @@ use super::{RecvControl, SendControl};
 use crate::{
     cmsg::{CmsgId, ControlOut, RawCmsg},
     error::{DecodeError, EncodeError},
-    socket::{require_unix_or_netlink, set_option},
+    options::{require_unix_or_netlink, set_option},
 };
 
 /// Process, user and group of a sender (`SCM_CREDENTIALS`, `struct ucred`; Linux 2.2, AF_UNIX and AF_NETLINK).

@@ -12,7 +12,7 @@ use super::RecvControl;
 use crate::{
     cmsg::{CmsgId, RawCmsg},
     error::DecodeError,
-    socket::set_option,
+    options::set_option,
 };
 
 /// When the kernel received a packet, by the system clock (`SCM_TIMESTAMP`, `SCM_TIMESTAMPNS`; old and new width).

@@ -4,7 +4,7 @@ mod exact;
 mod received;
 
 pub use exact::RecvExact;
-pub use received::{Received, TakeFds};
+pub use received::Received;
 
 use std::{
     fmt,

@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    iter::FusedIterator,
     marker::PhantomData,
     os::fd::{BorrowedFd, OwnedFd},
 };
@@ -16,7 +15,8 @@ use crate::{
     flags::{MsgFlags, RecvFlags},
     message::{RecvControl, RecvList},
     parser::{self, Messages},
-    sys::{self, Arrival, FdCursor, InboxMut},
+    sys::{self, Arrival, InboxMut},
+    take::TakeFds,
 };
 
 /// A received message: how long it is, from whom, with which flags, control messages and descriptors.
@@ -235,44 +235,5 @@ impl<L: RecvList, D> fmt::Debug for Received<'_, L, D> {
         f.write_str(", flags: ")?;
         bitflags::parser::to_writer(&self.flags, &mut *f)?;
         f.write_str(" }")
-    }
-}
-
-/// Takes received descriptors; see [`Received::take_fds`] and [`ControlBuf::take_fds`](crate::ControlBuf::take_fds).
-#[must_use = "descriptors that are not taken are closed with the control buffer"]
-pub struct TakeFds<'a> {
-    inbox: InboxMut<'a>,
-    cursor: FdCursor,
-}
-
-impl<'a> TakeFds<'a> {
-    pub(crate) fn new(inbox: InboxMut<'a>) -> Self {
-        Self { inbox, cursor: FdCursor::new() }
-    }
-
-    /// All that are left, if they are `N`.
-    pub(crate) fn exact<const N: usize>(mut self) -> Result<[OwnedFd; N], FdCountError> {
-        let found = self.inbox.fds().count();
-        if found != N {
-            return Err(FdCountError { expected: N, found });
-        }
-        Ok(std::array::from_fn(|_| self.next().expect("counted above")))
-    }
-}
-
-impl Iterator for TakeFds<'_> {
-    type Item = OwnedFd;
-
-    #[inline]
-    fn next(&mut self) -> Option<OwnedFd> {
-        self.inbox.take_fd(&mut self.cursor)
-    }
-}
-
-impl FusedIterator for TakeFds<'_> {}
-
-impl fmt::Debug for TakeFds<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.inbox.fds()).finish()
     }
 }

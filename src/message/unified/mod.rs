@@ -13,7 +13,7 @@ use std::{io, os::fd::BorrowedFd};
 use nix::libc;
 
 use super::{RecvControl, SendControl};
-use crate::{cmsg::ControlOut, error::EncodeError, socket::inet_family};
+use crate::{cmsg::ControlOut, error::EncodeError, options::inet_family};
 
 /// Enables the IPv6 option and, at best effort, the IPv4 one for mapped peers; on an IPv4 socket that one alone.
 fn set_both<V4: RecvControl, V6: RecvControl>(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {

@@ -12,7 +12,7 @@ use crate::{
     cmsg::{CmsgId, ControlOut, RawCmsg},
     error::{DecodeError, EncodeError},
     message::{IpPktInfo, Ipv6PktInfo, RecvControl, SendControl},
-    socket::inet_family,
+    options::inet_family,
 };
 
 /// Interface and addresses of one datagram, both families (`IP_PKTINFO`, `IPV6_PKTINFO`).

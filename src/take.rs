@@ -1,0 +1,47 @@
+//! Descriptors leaving a control buffer.
+
+use std::{fmt, iter::FusedIterator, os::fd::OwnedFd};
+
+use crate::{
+    error::FdCountError,
+    sys::{FdCursor, InboxMut},
+};
+
+/// Takes received descriptors; see [`Received::take_fds`](crate::Received::take_fds) and [`ControlBuf::take_fds`](crate::ControlBuf::take_fds).
+#[must_use = "descriptors that are not taken are closed with the control buffer"]
+pub struct TakeFds<'a> {
+    inbox: InboxMut<'a>,
+    cursor: FdCursor,
+}
+
+impl<'a> TakeFds<'a> {
+    pub(crate) fn new(inbox: InboxMut<'a>) -> Self {
+        Self { inbox, cursor: FdCursor::new() }
+    }
+
+    /// All that are left, if they are `N`.
+    pub(crate) fn exact<const N: usize>(mut self) -> Result<[OwnedFd; N], FdCountError> {
+        let found = self.inbox.fds().count();
+        if found != N {
+            return Err(FdCountError { expected: N, found });
+        }
+        Ok(std::array::from_fn(|_| self.next().expect("counted above")))
+    }
+}
+
+impl Iterator for TakeFds<'_> {
+    type Item = OwnedFd;
+
+    #[inline]
+    fn next(&mut self) -> Option<OwnedFd> {
+        self.inbox.take_fd(&mut self.cursor)
+    }
+}
+
+impl FusedIterator for TakeFds<'_> {}
+
+impl fmt::Debug for TakeFds<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.inbox.fds()).finish()
+    }
+}
