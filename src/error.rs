@@ -56,6 +56,11 @@ pub enum EncodeError {
         /// The family of the destination.
         found: i32,
     },
+    /// A control message for a message of which a part has been sent: they go with the first byte.
+    Begun {
+        /// Bytes sent.
+        sent: usize,
+    },
     /// `SCM_RIGHTS` built from plain numbers; only borrowed descriptors can be sent, by
     /// [`ScmRights`](crate::message::ScmRights).
     DescriptorNumbers,
@@ -113,6 +118,9 @@ impl fmt::Display for EncodeError {
                 fmt_family(expected, f)?;
                 write!(f, ", which a control message is for, found ")?;
                 fmt_family(found, f)
+            }
+            Self::Begun { sent } => {
+                write!(f, "expected control messages before the first byte, found {sent} bytes sent")
             }
             Self::DescriptorNumbers => {
                 f.write_str("expected borrowed descriptors (ScmRights), found SCM_RIGHTS as plain numbers")

@@ -68,7 +68,7 @@ bitflags! {
         #[doc(alias = "MSG_OOB")]
         const OOB = libc::MSG_OOB;
         /// Leave the message in the queue (`MSG_PEEK`). Linux installs new descriptors at every peek; they are
-        /// owned by the control buffer like any others.
+        /// owned by the control buffer like any others. Elsewhere a peek shows numbers, and none is owned.
         #[doc(alias = "MSG_PEEK")]
         const PEEK = libc::MSG_PEEK;
         /// Report the real length of a datagram that does not fit (`MSG_TRUNC`):

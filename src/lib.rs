@@ -67,7 +67,8 @@
 //!
 //! Received descriptors belong to the control buffer the moment recvmsg(2) returns. [`Received::take_fds`] gives them
 //! out as [`OwnedFd`](std::os::fd::OwnedFd); the next receive, or dropping the buffer, closes the others, and those that
-//! nobody can take yet (`SCM_PIDFD`). They are close-on-exec. What [`parser`] shows of them are numbers. To send
+//! nobody can take yet (`SCM_PIDFD`). On macOS alone a buffer without room for all of them leaks those that do not fit,
+//! since that kernel installs what it does not name. They are close-on-exec. What [`parser`] shows of them are numbers. To send
 //! them, anything [`AsFd`](std::os::fd::AsFd) is borrowed; a bare number goes through the standard library's
 //! [`BorrowedFd::borrow_raw`](std::os::fd::BorrowedFd::borrow_raw), which is `unsafe`.
 //!

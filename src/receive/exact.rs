@@ -6,7 +6,6 @@ use super::{MsgHdrMut, Received};
 use crate::{
     control::ControlBuffer,
     error::{EncodeError, ShortReadError},
-    flags::RecvFlags,
     sys,
 };
 
@@ -14,7 +13,8 @@ use crate::{
 /// datagrams, which have borders, it has no meaning.
 ///
 /// It borrows nothing, so it can live beside the buffers in the state of a connection. On `WouldBlock` it remembers how
-/// far it came: calling [`recv`](Self::recv) again with the same two buffers continues. Success starts it afresh.
+/// far it came: calling [`recv`](Self::recv) again with the same two buffers continues. Success starts it afresh;
+/// for another stream make a new one.
 ///
 /// ```
 /// use ancillary::{ControlBuf, RecvExact};
@@ -79,17 +79,18 @@ impl RecvExact {
         }
         while let Some(rest) = data.get_mut(self.received..).filter(|rest| !rest.is_empty()) {
             inbox.compact();
-            let before = inbox.len();
+            let (before, flags) = (inbox.len(), inbox.flags());
             let (arrival, _) = inbox.recv_slice(socket, rest, MsgHdrMut::new().ask(true))?;
             if arrival.returned == 0 {
                 // What Linux attaches to the end of a stream belongs to no message.
-                inbox.truncate(before);
+                inbox.truncate(before, flags);
                 return Err(ShortReadError { expected: total, received: self.received }.into());
             }
             self.received += arrival.returned;
         }
+        inbox.compact();
         self.started = false;
-        let arrival = sys::Arrival { returned: total, flags: inbox.flags() };
-        Ok(Received::new(inbox, socket, arrival, total, RecvFlags::empty(), ()))
+        let arrival = sys::Arrival { returned: total, written: total, flags: inbox.flags() };
+        Ok(Received::new(inbox, socket, arrival, total, ()))
     }
 }

@@ -119,13 +119,15 @@ impl<'a> MsgHdrMut<'a> {
         control: &'c mut C,
     ) -> io::Result<Received<'c, C::List>> {
         let socket = socket.as_fd();
+        let mut inbox = control.inbox().0;
         if self.error.is_some() || self.slices.count() > sys::MAX_SLICES {
+            inbox.rearm();
+            self.slices.forget();
             return Err(self.complaint().into());
         }
         let ask = self.ask(false);
-        let mut inbox = control.inbox().0;
         let arrival = inbox.recv(socket, &mut self.slices, ask)?;
-        Ok(Received::new(inbox, socket, arrival, self.slices.capacity(), self.flags, ()))
+        Ok(Received::new(inbox, socket, arrival, self.slices.capacity(), ()))
     }
 
     /// Receives one message into the spare capacity of a `bytes::BufMut` (its first chunk: reserve before), which
@@ -146,7 +148,7 @@ impl<'a> MsgHdrMut<'a> {
         }
         let (mut inbox, capacity) = (control.inbox().0, data.chunk_mut().len());
         let arrival = sys::recv_buf_mut(&mut inbox, socket.as_fd(), data, self.ask(false))?;
-        Ok(Received::new(inbox, socket.as_fd(), arrival, capacity, self.flags, ()))
+        Ok(Received::new(inbox, socket.as_fd(), arrival, capacity, ()))
     }
 
     /// What the last receive wrote, piece by piece.
@@ -181,7 +183,7 @@ impl<'a> MsgHdrMut<'a> {
     ) -> io::Result<Received<'c, C::List, &'d [u8]>> {
         let (mut inbox, capacity) = (control.inbox().0, data.len());
         let (arrival, data) = inbox.recv_slice(socket, data, self.ask(false))?;
-        Ok(Received::new(inbox, socket, arrival, capacity, self.flags, &*data))
+        Ok(Received::new(inbox, socket, arrival, capacity, &*data))
     }
 
     #[inline(always)]
@@ -193,7 +195,7 @@ impl<'a> MsgHdrMut<'a> {
     ) -> io::Result<Received<'c, C::List, &'d [u8]>> {
         let (mut inbox, capacity) = (control.inbox().0, data.len());
         let (arrival, data) = inbox.recv_uninit(socket, data, self.ask(false))?;
-        Ok(Received::new(inbox, socket, arrival, capacity, self.flags, &*data))
+        Ok(Received::new(inbox, socket, arrival, capacity, &*data))
     }
 }
 

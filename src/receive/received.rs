@@ -6,13 +6,11 @@ use std::{
     os::fd::{BorrowedFd, OwnedFd},
 };
 
-use nix::libc;
-
 use crate::{
     addr::SockAddr,
     cmsg::Cmsgs,
     error::{DecodeError, FdCountError, TruncatedError},
-    flags::{MsgFlags, RecvFlags},
+    flags::MsgFlags,
     message::{RecvControl, RecvList},
     parser::{self, Messages},
     sys::{self, Arrival, InboxMut},
@@ -40,24 +38,20 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
         socket: BorrowedFd<'_>,
         arrival: Arrival,
         capacity: usize,
-        asked: RecvFlags,
         data: D,
     ) -> Self {
         let full_len = arrival.returned;
-        let flags = MsgFlags::from_bits_retain(arrival.flags);
-        let (mut len, mut eof) = (full_len.min(capacity), false);
-        // Datagrams have a sender; only what has none can be the end of a stream, or discarded by TCP.
-        if (full_len == 0 || asked.contains(RecvFlags::TRUNC)) && inbox.peer().is_none() {
-            if full_len == 0 && capacity > 0 {
-                eof = is_end(socket, flags, !inbox.received().is_empty());
-                // What Linux attaches to the end of a stream belongs to no message: credentials say pid 0 and uid 0.
-                if eof {
-                    inbox.rearm();
-                }
-            } else if tcp_discards(socket) {
-                len = 0;
+        let (mut flags, mut eof) = (MsgFlags::from_bits_retain(arrival.flags), false);
+        // Datagrams have a sender; only what has none can be the end of a stream.
+        if full_len == 0 && inbox.peer().is_none() && capacity > 0 {
+            eof = is_end(socket, flags, !inbox.received().is_empty());
+            // What Linux attaches to the end of a stream belongs to no message: credentials say pid 0 and uid 0.
+            if eof {
+                inbox.rearm();
+                flags -= MsgFlags::CTRUNC;
             }
         }
+        let len = arrival.written;
         Self { inbox, len, full_len, flags, eof, bytes: data, list: PhantomData }
     }
 
@@ -202,13 +196,6 @@ fn is_end(socket: BorrowedFd<'_>, flags: MsgFlags, control: bool) -> bool {
     let _ = flags;
     // A TLS record may be empty: with control data, look whether anything follows.
     sys::is_stream(socket).unwrap_or(false) && (!control || sys::is_at_end(socket))
-}
-
-/// tcp(7): `MSG_TRUNC` discards the bytes.
-#[cold]
-#[inline(never)]
-fn tcp_discards(socket: BorrowedFd<'_>) -> bool {
-    sys::is_stream(socket).unwrap_or(false) && matches!(sys::domain(socket), Ok(libc::AF_INET | libc::AF_INET6))
 }
 
 impl<'d, L> Received<'_, L, &'d [u8]> {

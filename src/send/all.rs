@@ -6,6 +6,8 @@ use std::{
 };
 
 use super::MsgHdr;
+#[cfg(linux_like)]
+use crate::flags::SendFlags;
 use crate::{error::EncodeError, sys};
 
 impl MsgHdr<'_> {
@@ -15,8 +17,8 @@ impl MsgHdr<'_> {
     /// every call is for [`send`](Self::send). More slices than `IOV_MAX` go in several calls.
     ///
     /// On `WouldBlock`, or any other error, the header remembers how far it came: calling again continues from there,
-    /// and [`sent`](Self::sent) says where that is. Control messages that are added meanwhile come too late. Success
-    /// starts it afresh, and so does `skip(0)`, for another socket.
+    /// and [`sent`](Self::sent) says where that is. Control messages that are added meanwhile come too late:
+    /// [`EncodeError::Begun`]. Success starts it afresh, and so does `skip(0)`, for another socket.
     ///
     /// ```
     /// use ancillary::MsgHdr;
@@ -51,20 +53,19 @@ impl MsgHdr<'_> {
         let slices = self.slices.as_slice();
         // One buffer may stand in the list many times.
         let Some(total) = slices.iter().try_fold(0usize, |sum, slice| sum.checked_add(slice.len())) else {
-            let found = slices.iter().map(|slice| slice.len() as i64).sum();
+            let found = slices.iter().fold(0i64, |sum, slice| sum.saturating_add(slice.len() as i64));
             return Err(
                 EncodeError::Value { field: "msg_iov", expected: "at most usize::MAX bytes in all", found }.into()
             );
         };
-        if slices.len() > sys::MAX_SLICES {
-            if !sys::is_stream(socket)? {
-                return Err(EncodeError::Slices { needed: slices.len(), available: sys::MAX_SLICES }.into());
-            }
-            if total == 0 && self.descriptors() > 0 {
-                return Err(EncodeError::DescriptorsWithoutData { descriptors: self.descriptors() }.into());
-            }
-        } else if self.sent == 0 {
+        if slices.len() > sys::MAX_SLICES && !sys::is_stream(socket)? {
+            return Err(EncodeError::Slices { needed: slices.len(), available: sys::MAX_SLICES }.into());
+        }
+        if self.sent == 0 {
             self.check(socket)?;
+        } else if !sys::is_stream(socket)? {
+            let (field, expected) = ("sent", "0 on a socket that is no stream");
+            return Err(EncodeError::Value { field, expected, found: self.sent as i64 }.into());
         }
         let mut sent = self.sent;
         if sent > total {
@@ -91,6 +92,7 @@ impl MsgHdr<'_> {
             }
         };
         self.sent = if result.is_ok() { 0 } else { sent };
+        self.begun = self.sent > 0;
         result
     }
 
@@ -127,13 +129,20 @@ impl MsgHdr<'_> {
     /// # assert_eq!(io::Read::read(&mut &b, &mut rest).unwrap(), 2);
     /// ```
     pub fn skip(&mut self, sent: usize) -> &mut Self {
-        self.sent = sent;
+        (self.sent, self.begun) = (sent, false);
         self
     }
 
     /// One call for what lies behind the first `skip` bytes.
     fn send_rest(&self, socket: impl AsFd, skip: usize, control: &[u8]) -> io::Result<usize> {
-        let (socket, name, flags) = (socket.as_fd(), self.name.get(), self.flags.bits());
+        let (socket, name) = (socket.as_fd(), self.name.get());
+        #[allow(unused_mut, reason = "only Linux connects while it sends")]
+        let mut flags = self.flags;
+        #[cfg(linux_like)]
+        if skip > 0 {
+            flags -= SendFlags::FASTOPEN; // it is connected now
+        }
+        let flags = flags.bits();
         let mut rest = self.slices.as_slice();
         let mut skip = skip;
         while let Some((first, behind)) = rest.split_first() {

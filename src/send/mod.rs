@@ -77,6 +77,8 @@ pub struct MsgHdr<'a> {
     error: Option<EncodeError>,
     /// Bytes that `send_all` has sent of this message.
     sent: usize,
+    /// Whether `send_all` has sent some of it, so that control messages come too late.
+    begun: bool,
     /// With the error `Gather`: how many slices there were behind which bytes are missing.
     gap: usize,
 }
@@ -94,6 +96,7 @@ impl<'a> MsgHdr<'a> {
             flags: SendFlags::NOSIGNAL,
             error: None,
             sent: 0,
+            begun: false,
             gap: 0,
         }
     }
@@ -172,6 +175,9 @@ impl<'a> MsgHdr<'a> {
         if self.list.is_some() {
             self.copy_list();
         }
+        if self.begun {
+            return self.fail(EncodeError::Begun { sent: self.sent });
+        }
         let family = self.name.effective_family();
         if let Err(error) = messages.encode(&mut ControlOut::new(self.control.sink(), family)) {
             self.fail(error);
@@ -181,6 +187,9 @@ impl<'a> MsgHdr<'a> {
 
     /// Control messages that were encoded before; by reference when they are all there is.
     pub fn control_from(&mut self, list: &'a ControlList<'a>) -> &mut Self {
+        if self.begun {
+            return self.fail(EncodeError::Begun { sent: self.sent });
+        }
         self.copy_list();
         self.list = Some(list);
         if !self.control.as_bytes().is_empty() {
@@ -357,7 +366,7 @@ impl<'a> MsgHdr<'a> {
 impl fmt::Debug for MsgHdr<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let slices = self.slices.as_slice();
-        let bytes: u64 = slices.iter().map(|slice| slice.len() as u64).sum();
+        let bytes = slices.iter().fold(0u64, |sum, slice| sum.saturating_add(slice.len() as u64));
         f.write_str("MsgHdr { ")?;
         if let Some(name) = self.name.get() {
             write!(f, "to: {:?}, ", name)?;

@@ -101,6 +101,20 @@ fn int_option(socket: BorrowedFd<'_>, level: c_int, name: c_int) -> io::Result<c
     if status == 0 { Ok(value) } else { Err(last_error()) }
 }
 
+/// Whether the socket speaks TCP.
+pub(crate) fn is_tcp(socket: BorrowedFd<'_>) -> bool {
+    #[cfg(linux_like)]
+    {
+        const IPPROTO_MPTCP: c_int = 262; // include/uapi/linux/in.h
+        let protocol = int_option(socket, libc::SOL_SOCKET, libc::SO_PROTOCOL);
+        matches!(protocol, Ok(libc::IPPROTO_TCP | IPPROTO_MPTCP))
+    }
+    #[cfg(not(linux_like))]
+    {
+        is_stream(socket).unwrap_or(false) && matches!(domain(socket), Ok(libc::AF_INET | libc::AF_INET6))
+    }
+}
+
 /// Whether the socket is of type `SOCK_STREAM`.
 pub(crate) fn is_stream(socket: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(int_option(socket, libc::SOL_SOCKET, libc::SO_TYPE)? == libc::SOCK_STREAM)

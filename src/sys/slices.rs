@@ -212,6 +212,12 @@ impl<'a> IoSlicesMut<'a> {
         }
     }
 
+    /// Nothing has been received.
+    pub(crate) fn forget(&mut self) {
+        // INVARIANT: nothing is claimed.
+        self.filled = 0;
+    }
+
     /// Records how much the last receive wrote.
     ///
     /// # Safety

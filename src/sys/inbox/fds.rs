@@ -32,6 +32,11 @@ pub(super) fn carries(id: CmsgId) -> Carries {
     Carries::Nothing
 }
 
+/// Whether a payload of descriptors holds none that is still owned.
+pub(super) fn all_taken(payload: &[u8]) -> bool {
+    payload.chunks_exact(4).all(|slot| slot == (-1i32).to_ne_bytes())
+}
+
 /// How far a walk over the descriptors has come.
 #[derive(Clone, Copy)]
 pub(crate) struct FdCursor {
@@ -88,6 +93,11 @@ impl FdCursor {
         }
     }
 
+    /// Whether it stands at the start of the message at `start`.
+    fn starts_at(&self, start: usize) -> bool {
+        self.at == start + HEADER
+    }
+
     /// The next number, taken or not.
     #[inline(always)]
     fn next_number(&mut self, head: &Head, bytes: &[u8], pidfds: bool) -> Option<(usize, RawFd)> {
@@ -135,6 +145,20 @@ impl InboxMut<'_> {
         let mut cursor = FdCursor::from(start);
         while let Some(fd) = self.take_any(&mut cursor, true) {
             drop(fd);
+        }
+    }
+
+    /// Closes what the message at `start` holds.
+    pub(super) fn close_one(&mut self, start: usize) {
+        let mut cursor = FdCursor::from(start);
+        // One message alone: the cursor finds no other.
+        let end = self.head.len;
+        if cursor.next_message(self.head, self.bytes, true) && cursor.starts_at(start) {
+            cursor.next = end;
+            cursor.left_out = true;
+            while let Some(fd) = self.take_any(&mut cursor, true) {
+                drop(fd);
+            }
         }
     }
 

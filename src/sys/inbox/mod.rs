@@ -17,14 +17,14 @@ use std::{
 
 use nix::libc::{self, c_int};
 
-use fds::{Carries, Fds, carries};
+use fds::{Carries, Fds, all_taken, carries};
 use storage::Storage;
 
 use super::{
-    IoSlicesMut, MSG_CMSG_CLOEXEC, SockAddr, align_up,
-    io::{last_error, zeroed_msghdr},
+    CmsgLen, HEADER, IoSlicesMut, MSG_CMSG_CLOEXEC, SockAddr, align_up,
+    io::{is_tcp, last_error, zeroed_msghdr},
 };
-use crate::cmsg::{Cmsgs, RawCmsg};
+use crate::cmsg::Cmsgs;
 
 /// Flags under which the kernel writes every byte that it counts. Under others (`MSG_TRUNC` on TCP, device memory)
 /// the count may cover bytes it did not touch.
@@ -122,6 +122,8 @@ pub(crate) struct Recv {
 pub(crate) struct Arrival {
     /// The return value: bytes of data, or the real length under `MSG_TRUNC`.
     pub(crate) returned: usize,
+    /// Bytes of data in the buffers.
+    pub(crate) written: usize,
     pub(crate) flags: c_int,
 }
 
@@ -159,14 +161,12 @@ impl<'a> InboxMut<'a> {
         if ask.flags & !WRITES_WHAT_IT_COUNTS != 0 {
             data.zero();
         }
-        // SAFETY: no byte is claimed.
-        unsafe { data.set_filled(0) };
+        data.forget();
         let iov = data.as_raw();
-        let arrival = self.recv_raw(socket, iov.as_ptr().cast_mut(), iov.len(), ask)?;
-        let filled = arrival.returned.min(data.capacity());
+        let arrival = self.recv_raw(socket, iov.as_ptr().cast_mut(), iov.len(), data.capacity(), ask)?;
         // SAFETY: recvmsg(2): the return value is the number of bytes written, front to back, but for the flags
         // above, under which all has been zeroed.
-        unsafe { data.set_filled(filled) };
+        unsafe { data.set_filled(arrival.written) };
         Ok(arrival)
     }
 
@@ -182,8 +182,8 @@ impl<'a> InboxMut<'a> {
             data.fill(MaybeUninit::new(0));
         }
         let mut iov = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: data.len() };
-        let arrival = self.recv_raw(socket, &mut iov, 1, ask)?;
-        let len = arrival.returned.min(data.len());
+        let arrival = self.recv_raw(socket, &mut iov, 1, data.len(), ask)?;
+        let len = arrival.written.min(data.len());
         // SAFETY: 1. `len` is at most the length of `data`, borrowed exclusively for 'd; 2. recvmsg(2): the return
         // value is the number of bytes written, but for the flags above, under which all has been zeroed.
         let data = unsafe { std::slice::from_raw_parts_mut(data.as_mut_ptr().cast(), len) };
@@ -199,20 +199,20 @@ impl<'a> InboxMut<'a> {
         ask: Recv,
     ) -> io::Result<(Arrival, &'d mut [u8])> {
         let mut iov = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: data.len() };
-        let arrival = self.recv_raw(socket, &mut iov, 1, ask)?;
-        let len = arrival.returned.min(data.len());
-        // `len` is bounded by the line above; `get_mut` leaves no panic path in the caller.
-        Ok((arrival, data.get_mut(..len).unwrap_or_default()))
+        let arrival = self.recv_raw(socket, &mut iov, 1, data.len(), ask)?;
+        // It is never longer; `get_mut` leaves no panic path in the caller.
+        Ok((arrival, data.get_mut(..arrival.written).unwrap_or_default()))
     }
 
-    /// recvmsg(2), retried when a signal interrupts it. `iov` points to `count` entries that are exclusively
-    /// borrowed by the three callers above until this returns.
+    /// recvmsg(2), retried when a signal interrupts it. `iov` points to `count` entries for `data` bytes that are
+    /// exclusively borrowed by the three callers above until this returns.
     #[inline(always)]
     fn recv_raw(
         &mut self,
         socket: BorrowedFd<'_>,
         iov: *mut libc::iovec,
         count: usize,
+        data: usize,
         ask: Recv,
     ) -> io::Result<Arrival> {
         let start = if ask.append {
@@ -268,7 +268,9 @@ impl<'a> InboxMut<'a> {
         if self.head.owns && installs && !ask.inheritable {
             self.set_cloexec(start);
         }
-        Ok(Arrival { returned, flags: self.head.flags })
+        let discarded = ask.flags & libc::MSG_TRUNC != 0 && discards(socket, ask.flags);
+        let written = if discarded { 0 } else { returned.min(data) };
+        Ok(Arrival { returned, written, flags: self.head.flags })
     }
 
     #[inline(always)]
@@ -293,26 +295,35 @@ impl<'a> InboxMut<'a> {
         unsafe { self.head.peer.set_len(0) };
     }
 
-    /// Drops messages that a later one of the same kind replaces: a stream may bring credentials with every call. Those
-    /// with descriptors stay.
+    /// Makes room: drops what nobody needs any longer of the messages of several receives. A stream may bring
+    /// credentials with every call, and descriptors may have been taken between two of them.
     pub(crate) fn compact(&mut self) {
         let (mut from, mut to) = (0, 0);
         loop {
-            let rest = self.received().get(from..).unwrap_or_default();
+            let (kept, rest) = self.received().split_at_checked(from).unwrap_or_default();
             let mut walk = Cmsgs::new(rest);
             let Some(cmsg) = walk.next() else { break };
-            let id = cmsg.id();
-            // One that was cut replaces nothing.
-            let replaces = |later: RawCmsg<'_>| later.id() == id && later.payload().len() >= cmsg.payload().len();
-            let replaced = matches!(carries(id), Carries::Nothing) && walk.clone().any(replaces);
+            let (id, len) = (cmsg.id(), cmsg.payload().len());
             let step = rest.len() - walk.rest().len();
-            if !replaced {
+            // Of two the later one counts, unless it is cut.
+            let replaced = walk.clone().any(|later| later.id() == id && later.payload().len() >= len)
+                || Cmsgs::new(&kept[..to]).any(|earlier| earlier.id() == id && earlier.payload().len() > len);
+            let drop = match carries(id) {
+                Carries::Fds => all_taken(cmsg.payload()),
+                Carries::Pidfd | Carries::Nothing => replaced,
+            };
+            if drop {
+                self.close_one(from);
+            } else {
                 self.bytes.copy_within(from..from + step, to);
+                // Other systems leave the length of a cut message as it was; behind it something else may follow now.
+                let whole = (HEADER + len) as CmsgLen;
+                self.bytes[to..to + size_of::<CmsgLen>()].copy_from_slice(&whole.to_ne_bytes());
                 to += step;
             }
             from += step;
         }
-        // INVARIANT: each message with descriptors stands among the first `to` bytes, once: those behind are not
+        // INVARIANT: each number that is still owned stands among the first `to` bytes, once; those behind are not
         // counted any longer.
         self.head.len = to;
     }
@@ -326,10 +337,11 @@ impl<'a> InboxMut<'a> {
         self.head.len
     }
 
-    /// Forgets what came behind the first `len` bytes.
-    pub(crate) fn truncate(&mut self, len: usize) {
-        self.close_from(len);
+    /// Forgets what a receive brought behind the first `len` bytes, and that it was cut.
+    pub(crate) fn truncate(&mut self, len: usize, flags: c_int) {
+        self.close_from(align_up(len));
         self.head.len = self.head.len.min(len);
+        self.head.flags = flags;
     }
 
     #[inline(always)]
@@ -342,6 +354,18 @@ impl<'a> InboxMut<'a> {
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> + Clone {
         Fds::new(self.head, self.bytes)
     }
+}
+
+/// tcp(7): `MSG_TRUNC` discards the bytes, except from the error queue.
+#[cold]
+#[inline(never)]
+fn discards(socket: BorrowedFd<'_>, flags: c_int) -> bool {
+    #[cfg(linux_like)]
+    if flags & libc::MSG_ERRQUEUE != 0 {
+        return false;
+    }
+    let _ = flags;
+    is_tcp(socket)
 }
 
 #[cold]
