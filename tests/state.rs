@@ -13,7 +13,7 @@ use std::{
 use ancillary::{
     ControlBuf, ControlList, ControlVec, EncodeError, MsgFlags, MsgHdr, MsgHdrMut, RecvExact, RecvFlags, SendFlags,
     SocketExt, cmsg,
-    message::{Credentials, RecvList, ScmRights, ScmRightsSpace},
+    message::{Credentials, ScmRights, ScmRightsSpace},
     set_option,
 };
 use common::{cause, no_leak, open_count, pair, skipped, stream};

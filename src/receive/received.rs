@@ -69,7 +69,7 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
         self.len == 0
     }
 
-    /// The real length of a datagram that was cut, if [`RecvFlags::TRUNC`] asked for it; else [`len`](Self::len).
+    /// The real length of a datagram that was cut, if [`RecvFlags::TRUNC`](crate::RecvFlags::TRUNC) asked for it; else [`len`](Self::len).
     #[inline]
     #[must_use]
     pub fn full_len(&self) -> usize {
