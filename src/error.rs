@@ -48,8 +48,8 @@ pub enum EncodeError {
         found: usize,
     },
     /// A control message is for destinations of one family, and the destination is of another: a
-    /// [`PktInfo`](crate::message::PktInfo) of the other family, or [`to`](crate::MsgHdr::to) after messages that had been
-    /// encoded for another destination.
+    /// [`PktInfo`](crate::message::PktInfo) of the other family, or [`to`](crate::MsgHdr::to) after messages that had
+    /// been encoded for another destination.
     Destination {
         /// The family that the message is for (`AF_*`).
         expected: i32,

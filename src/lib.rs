@@ -51,9 +51,9 @@
 //! 0           8            12           16  (64-bit Linux)
 //! ```
 //!
-//! [`ControlBuf`] is one on the stack, sized when the program is compiled (`cargo build`, not `cargo check`, says if it is
-//! too small); [`ControlVec`] is one on the heap. Both live long and are used for many receives. A [`MsgHdr`] is made for
-//! each send and costs nothing; what to keep are a [`ControlList`] and a [`SockAddr`].
+//! [`ControlBuf`] is one on the stack, sized when the program is compiled (`cargo build`, not `cargo check`, says if it
+//! is too small); [`ControlVec`] is one on the heap. Both live long and are used for many receives. A [`MsgHdr`] is
+//! made for each send and costs nothing; what to keep are a [`ControlList`] and a [`SockAddr`].
 //!
 //! # Truncation
 //!
@@ -66,11 +66,11 @@
 //! # Descriptors
 //!
 //! Received descriptors belong to the control buffer the moment recvmsg(2) returns. [`Received::take_fds`] gives them
-//! out as [`OwnedFd`](std::os::fd::OwnedFd); the next receive, or dropping the buffer, closes the others, and those that
-//! nobody can take yet (`SCM_PIDFD`). On macOS alone a buffer without room for all of them leaks those that do not fit,
-//! since that kernel installs what it does not name. They are close-on-exec. What [`parser`] shows of them are numbers. To send
-//! them, anything [`AsFd`](std::os::fd::AsFd) is borrowed; a bare number goes through the standard library's
-//! [`BorrowedFd::borrow_raw`](std::os::fd::BorrowedFd::borrow_raw), which is `unsafe`.
+//! out as [`OwnedFd`](std::os::fd::OwnedFd); the next receive, or dropping the buffer, closes the others, and those
+//! that nobody can take yet (`SCM_PIDFD`). On macOS alone a buffer without room for all of them leaks those that do not
+//! fit, since that kernel installs what it does not name. They are close-on-exec. What [`parser`] shows of them are
+//! numbers. To send them, anything [`AsFd`](std::os::fd::AsFd) is borrowed; a bare number goes through the standard
+//! library's [`BorrowedFd::borrow_raw`](std::os::fd::BorrowedFd::borrow_raw), which is `unsafe`.
 //!
 //! # Errors
 //!
@@ -94,15 +94,16 @@
 //!
 //! # Readiness
 //!
-//! Everything works on non-blocking sockets, so on those of tokio (`try_io`, `async_io`), mio and async-io: `WouldBlock` is
-//! returned as it is. Where a closure cannot return a [`Received`], it returns the length; the messages, the descriptors
-//! and the peer are read from the control buffer afterwards ([`ControlBuf::extract`], [`ControlBuf::take_fds`],
-//! [`ControlBuf::peer`]). [`RecvExact`] and [`MsgHdr::skip`] are the state between two events.
+//! Everything works on non-blocking sockets, so on those of tokio (`try_io`, `async_io`), mio and async-io:
+//! `WouldBlock` is returned as it is. Where a closure cannot return a [`Received`], it returns the length; the
+//! messages, the descriptors and the peer are read from the control buffer afterwards ([`ControlBuf::extract`],
+//! [`ControlBuf::take_fds`], [`ControlBuf::peer`]). [`RecvExact`] and [`MsgHdr::skip`] are the state between two
+//! events.
 //!
 //! # Platforms and features
 //!
-//! Linux is tested, glibc and musl; Android, macOS, FreeBSD, NetBSD, OpenBSD and illumos are type-checked, with the same
-//! types over their own messages. The feature `bytes` (default) adds [`MsgHdr::buf`] and
+//! Linux is tested, glibc and musl; Android, macOS, FreeBSD, NetBSD, OpenBSD and illumos are type-checked, with the
+//! same types over their own messages. The feature `bytes` (default) adds [`MsgHdr::buf`] and
 //! [`SocketExt::recv_msg_buf`].
 
 #![deny(unsafe_code)]

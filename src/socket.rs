@@ -26,8 +26,8 @@ pub trait SocketExt: AsFd {
     ///
     /// # Errors
     ///
-    /// [`FamilyError`](crate::FamilyError) on a socket of a family that never delivers it, else that of setsockopt(2) (ENOPROTOOPT: this
-    /// kernel has no such option).
+    /// [`FamilyError`](crate::FamilyError) on a socket of a family that never delivers it, else that of setsockopt(2)
+    /// (ENOPROTOOPT: this kernel has no such option).
     #[doc(alias = "setsockopt")]
     fn enable<L: RecvList>(&self) -> io::Result<()> {
         L::set_all_enabled(self.as_fd(), true)
@@ -87,8 +87,8 @@ pub trait SocketExt: AsFd {
     }
 
     /// Receives exactly as many bytes from a blocking stream as the buffer holds, in as many calls as it takes; the
-    /// control data of all of them is kept. On a non-blocking socket, or one with a timeout, `WouldBlock` loses what has
-    /// arrived: [`RecvExact`] does the same and remembers. On datagrams, which have borders, it has no meaning.
+    /// control data of all of them is kept. On a non-blocking socket, or one with a timeout, `WouldBlock` loses what
+    /// has arrived: [`RecvExact`] does the same and remembers. On datagrams, which have borders, it has no meaning.
     ///
     /// # Errors
     ///
@@ -101,8 +101,8 @@ pub trait SocketExt: AsFd {
         RecvExact::new().recv(self.as_fd(), data, control)
     }
 
-    /// Sends data with descriptors, in one call: on a stream perhaps not all of the data, but all of the descriptors. The
-    /// socket has to be an AF_UNIX one: others take the data and ignore descriptors.
+    /// Sends data with descriptors, in one call: on a stream perhaps not all of the data, but all of the descriptors.
+    /// The socket has to be an AF_UNIX one: others take the data and ignore descriptors.
     ///
     /// # Errors
     ///

@@ -7,7 +7,8 @@ use crate::{
     sys::{FdCursor, InboxMut},
 };
 
-/// Takes received descriptors; see [`Received::take_fds`](crate::Received::take_fds) and [`ControlBuf::take_fds`](crate::ControlBuf::take_fds).
+/// Takes received descriptors; see [`Received::take_fds`](crate::Received::take_fds) and
+/// [`ControlBuf::take_fds`](crate::ControlBuf::take_fds).
 #[must_use = "descriptors that are not taken are closed with the control buffer"]
 pub struct TakeFds<'a> {
     inbox: InboxMut<'a>,

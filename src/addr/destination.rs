@@ -45,8 +45,8 @@ mod sealed {
     }
 }
 
-/// What [`MsgHdr::to`](crate::MsgHdr::to) takes: the standard library's addresses, an address with a port, a [`SockAddr`]
-/// or a reference to one (which is not copied), or an `Option` of these. `None` means the connected peer.
+/// What [`MsgHdr::to`](crate::MsgHdr::to) takes: the standard library's addresses, an address with a port, a
+/// [`SockAddr`] or a reference to one (which is not copied), or an `Option` of these. `None` means the connected peer.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no destination for a message",
     note = "the standard library's socket addresses, `(IpAddr, u16)`, `SockAddr`, `&SockAddr`, or an `Option` of these are"

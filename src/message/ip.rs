@@ -53,7 +53,8 @@ pub(super) const IP_PKTINFO: c_int = libc::IP_RECVDSTADDR;
 ///
 /// # References
 ///
-/// [ip(7)](https://man7.org/linux/man-pages/man7/ip.7.html), `IP_TTL`, `IP_RECVTTL`; net/ipv4/ip_sockglue.c, `ip_cmsg_send`
+/// [ip(7)](https://man7.org/linux/man-pages/man7/ip.7.html), `IP_TTL`, `IP_RECVTTL`; net/ipv4/ip_sockglue.c,
+/// `ip_cmsg_send`
 #[doc(alias = "IP_TTL")]
 #[doc(alias = "IP_RECVTTL")]
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -129,7 +130,8 @@ impl RecvControl for IpTtl {
 ///
 /// # References
 ///
-/// [ip(7)](https://man7.org/linux/man-pages/man7/ip.7.html), `IP_TOS`, `IP_RECVTOS`; net/ipv4/ip_sockglue.c, `ip_cmsg_recv_tos`
+/// [ip(7)](https://man7.org/linux/man-pages/man7/ip.7.html), `IP_TOS`, `IP_RECVTOS`; net/ipv4/ip_sockglue.c,
+/// `ip_cmsg_recv_tos`
 #[doc(alias = "IP_TOS")]
 #[doc(alias = "IP_RECVTOS")]
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -201,12 +203,13 @@ impl RecvControl for IpTos {
 ///
 /// # Errors
 ///
-/// Sending: ENETUNREACH if `spec_dst` is no local address (`IP_FREEBIND` and `IP_TRANSPARENT` lift that), ENODEV if there
-/// is no such interface.
+/// Sending: ENETUNREACH if `spec_dst` is no local address (`IP_FREEBIND` and `IP_TRANSPARENT` lift that), ENODEV if
+/// there is no such interface.
 ///
 /// # References
 ///
-/// [ip(7)](https://man7.org/linux/man-pages/man7/ip.7.html), `IP_PKTINFO`; net/ipv4/ip_sockglue.c, `ip_cmsg_recv_pktinfo`
+/// [ip(7)](https://man7.org/linux/man-pages/man7/ip.7.html), `IP_PKTINFO`; net/ipv4/ip_sockglue.c,
+/// `ip_cmsg_recv_pktinfo`
 #[doc(alias = "IP_PKTINFO")]
 #[doc(alias = "in_pktinfo")]
 #[doc(alias = "IP_RECVDSTADDR")]

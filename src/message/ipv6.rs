@@ -1,4 +1,5 @@
-//! Control messages of level `IPPROTO_IPV6`; see [ipv6(7)](https://man7.org/linux/man-pages/man7/ipv6.7.html), RFC 3542.
+//! Control messages of level `IPPROTO_IPV6`; see [ipv6(7)](https://man7.org/linux/man-pages/man7/ipv6.7.html), RFC
+//! 3542.
 
 use std::{fmt, io, net::Ipv6Addr, os::fd::BorrowedFd};
 

@@ -88,7 +88,8 @@ pub trait RecvControl {
 
 /// What is declared once: a message or a tuple of up to twelve; it sets the options, sizes the buffer and is extracted.
 ///
-/// Types may overlap: a message goes to each that matches it. A struct of your own can implement it, to get named fields.
+/// Types may overlap: a message goes to each that matches it. A struct of your own can implement it, to get named
+/// fields.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a list of control messages",
     note = "a list is one message that can be received, or a tuple of up to twelve, not nested; for descriptors: `ScmRightsSpace<N>`"
@@ -233,7 +234,8 @@ impl<'fd, T: SendControl<'fd>, const N: usize> SendControl<'fd> for [T; N] {
     }
 }
 
-/// A payload that is an `int` in the range of a byte. One byte alone is none: it is what is left of an int that was cut.
+/// A payload that is an `int` in the range of a byte. One byte alone is none: it is what is left of an int that was
+/// cut.
 #[inline(always)]
 fn small_int(cmsg: RawCmsg<'_>, field: &'static str) -> Result<u8, DecodeError> {
     let int = cmsg.int()?;

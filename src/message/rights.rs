@@ -71,7 +71,8 @@ pub(crate) const ID: CmsgId = CmsgId::new(libc::SOL_SOCKET, libc::SCM_RIGHTS);
 /// # Errors
 ///
 /// Building: [`EncodeError::Descriptors`] for more than 253. Sending: ETOOMANYREFS when more of this user's are in
-/// flight than `RLIMIT_NOFILE` (`CAP_SYS_RESOURCE` or `CAP_SYS_ADMIN` lift it); EINVAL for an io_uring; EPERM when the receiver has refused them (`SO_PASSRIGHTS`, Linux 6.16).
+/// flight than `RLIMIT_NOFILE` (`CAP_SYS_RESOURCE` or `CAP_SYS_ADMIN` lift it); EINVAL for an io_uring; EPERM when the
+/// receiver has refused them (`SO_PASSRIGHTS`, Linux 6.16).
 ///
 /// # References
 ///
@@ -135,7 +136,8 @@ impl<'fd, T: AsFd + ?Sized> BorrowFd<'fd> for &'fd T {
     }
 }
 
-/// Room for at least `N` received descriptors in a [`ControlBuf`](crate::ControlBuf); extracted, it is how many arrived.
+/// Room for at least `N` received descriptors in a [`ControlBuf`](crate::ControlBuf); extracted, it is how many
+/// arrived.
 ///
 /// The descriptors themselves come from [`Received::take_fds`](crate::Received::take_fds). Nothing needs enabling. More
 /// than `N` may arrive: the buffer may be larger, and padding alone has room for one more;

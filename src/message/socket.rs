@@ -1,4 +1,5 @@
-//! Control messages of level `SOL_SOCKET` that Linux has; see [unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html).
+//! Control messages of level `SOL_SOCKET` that Linux has; see
+//! [unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html).
 
 use std::{fmt, io, os::fd::BorrowedFd};
 

@@ -19,8 +19,8 @@ use crate::{
 
 /// A received message: how long it is, from whom, with which flags, control messages and descriptors.
 ///
-/// It borrows the control buffer, which goes on owning the descriptors, and not the data: `D` is `&[u8]` where one buffer
-/// was given, and `()` where the data lies in several of the caller's, which are his again at once.
+/// It borrows the control buffer, which goes on owning the descriptors, and not the data: `D` is `&[u8]` where one
+/// buffer was given, and `()` where the data lies in several of the caller's, which are his again at once.
 pub struct Received<'a, L = (), D = ()> {
     inbox: InboxMut<'a>,
     len: usize,
@@ -69,7 +69,8 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
         self.len == 0
     }
 
-    /// The real length of a datagram that was cut, if [`RecvFlags::TRUNC`](crate::RecvFlags::TRUNC) asked for it; else [`len`](Self::len).
+    /// The real length of a datagram that was cut, if [`RecvFlags::TRUNC`](crate::RecvFlags::TRUNC) asked for it; else
+    /// [`len`](Self::len).
     #[inline]
     #[must_use]
     pub fn full_len(&self) -> usize {
@@ -137,8 +138,8 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
         parser::parse(self.control_bytes())
     }
 
-    /// The declared messages, an `Option` each, in one walk; of several of one type the last. One that was cut is `None`:
-    /// the flag [`MsgFlags::CTRUNC`] tells, and [`messages`](Self::messages) shows what is left of it.
+    /// The declared messages, an `Option` each, in one walk; of several of one type the last. One that was cut is
+    /// `None`: the flag [`MsgFlags::CTRUNC`] tells, and [`messages`](Self::messages) shows what is left of it.
     #[inline(always)]
     #[must_use]
     pub fn extract(&self) -> L::Output<'_> {

@@ -103,8 +103,8 @@ impl MsgHdr<'_> {
     }
 
     /// Lets [`send_all`](Self::send_all) continue behind so many bytes: a header borrows its data, so the state of a
-    /// connection keeps [`sent`](Self::sent) and makes the header anew. Behind the first byte no control message goes; behind
-    /// the last byte nothing, and further behind it is an error. [`send`](Self::send) knows nothing of it.
+    /// connection keeps [`sent`](Self::sent) and makes the header anew. Behind the first byte no control message goes;
+    /// behind the last byte nothing, and further behind it is an error. [`send`](Self::send) knows nothing of it.
     ///
     /// ```
     /// use ancillary::MsgHdr;

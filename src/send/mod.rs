@@ -143,8 +143,8 @@ impl<'a> MsgHdr<'a> {
 
     /// All chunks of a [`bytes::Buf`], which is not advanced.
     ///
-    /// If its `chunks_vectored` gives less than it holds, sending it as a datagram is [`EncodeError::Gather`]; on a stream
-    /// it is a short send, unless other data follows.
+    /// If its `chunks_vectored` gives less than it holds, sending it as a datagram is [`EncodeError::Gather`]; on a
+    /// stream it is a short send, unless other data follows.
     #[cfg(feature = "bytes")]
     pub fn buf(&mut self, buf: &'a (impl bytes::Buf + ?Sized)) -> &mut Self {
         let mut found = 0;
@@ -165,8 +165,8 @@ impl<'a> MsgHdr<'a> {
         self
     }
 
-    /// Control messages (`msg_control`): one, a tuple, a slice, an `Option`, or references to these; 1,280 bytes in all. A
-    /// [`ControlList`] holds more.
+    /// Control messages (`msg_control`): one, a tuple, a slice, an `Option`, or references to these; 1,280 bytes in
+    /// all. A [`ControlList`] holds more.
     ///
     /// After [`to`](Self::to), a message for both families goes out in the one form the destination needs.
     #[doc(alias = "msg_control")]
@@ -346,8 +346,8 @@ impl<'a> MsgHdr<'a> {
     ///
     /// # Errors
     ///
-    /// The first error of the builder, and more than 1,024 slices. What only a socket can tell is the caller's to check:
-    /// descriptors without data on a stream.
+    /// The first error of the builder, and more than 1,024 slices. What only a socket can tell is the caller's to
+    /// check: descriptors without data on a stream.
     #[doc(alias = "msghdr")]
     #[inline(always)]
     pub fn with_raw<R>(&self, f: impl FnOnce(&libc::msghdr) -> R) -> Result<R, EncodeError> {

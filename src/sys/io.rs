@@ -72,7 +72,8 @@ pub(super) fn last_error() -> io::Error {
     io::Error::last_os_error()
 }
 
-/// Whether a stream gives nothing more (recv(2) with `MSG_PEEK`, without waiting): its end, or an error, which is one too.
+/// Whether a stream gives nothing more (recv(2) with `MSG_PEEK`, without waiting): its end, or an error, which is one
+/// too.
 pub(crate) fn is_at_end(socket: BorrowedFd<'_>) -> bool {
     let mut byte = 0u8;
     let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;

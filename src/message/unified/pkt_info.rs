@@ -18,9 +18,9 @@ use crate::{
 /// Interface and addresses of one datagram, both families (`IP_PKTINFO`, `IPV6_PKTINFO`).
 ///
 /// Enabled on an IPv6 socket it sets the IPv6 option alone, which reports IPv4 peers with a mapped address; enabling
-/// both would deliver both. An IPv4-mapped address goes out as `IP_PKTINFO`, which works on IPv4 and dual-stack sockets.
-/// Linux ignores a source of another family than the destination; after [`MsgHdr::to`](crate::MsgHdr::to) it is
-/// [`EncodeError::Destination`].
+/// both would deliver both. An IPv4-mapped address goes out as `IP_PKTINFO`, which works on IPv4 and dual-stack
+/// sockets. Linux ignores a source of another family than the destination; after [`MsgHdr::to`](crate::MsgHdr::to) it
+/// is [`EncodeError::Destination`].
 ///
 /// A server bound to a wildcard address answers from the address it was asked on with [`reply`](Self::reply):
 ///
