@@ -268,7 +268,8 @@ impl<'a> InboxMut<'a> {
         if self.head.owns && installs && !ask.inheritable {
             self.set_cloexec(start);
         }
-        let discarded = ask.flags & libc::MSG_TRUNC != 0 && discards(socket, ask.flags);
+        // A datagram has a sender; only what has none can be TCP's.
+        let discarded = ask.flags & libc::MSG_TRUNC != 0 && self.peer().is_none() && discards(socket, ask.flags);
         let written = if discarded { 0 } else { returned.min(data) };
         Ok(Arrival { returned, written, flags: self.head.flags })
     }
