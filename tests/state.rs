@@ -98,26 +98,30 @@ fn the_last_whole_one_of_each_kind_is_kept() {
 
 #[test]
 fn one_frame_follows_another() {
-    let (mut a, b) = stream();
-    a.write_all(b"firstsecond").unwrap();
-    a.shutdown(Shutdown::Write).unwrap();
-    let (mut exact, mut control) = (RecvExact::new(), ControlBuf::<()>::new());
-    let (mut one, mut two) = ([0; 5], [0; 6]);
-    exact.recv(&b, &mut one, &mut control).unwrap();
-    exact.recv(&b, &mut two, &mut control).unwrap();
-    assert_eq!((&one, &two, exact.received()), (b"first", b"second", 6));
+    no_leak(|| {
+        let (mut a, b) = stream();
+        a.write_all(b"firstsecond").unwrap();
+        a.shutdown(Shutdown::Write).unwrap();
+        let (mut exact, mut control) = (RecvExact::new(), ControlBuf::<()>::new());
+        let (mut one, mut two) = ([0; 5], [0; 6]);
+        exact.recv(&b, &mut one, &mut control).unwrap();
+        exact.recv(&b, &mut two, &mut control).unwrap();
+        assert_eq!((&one, &two, exact.received()), (b"first", b"second", 6));
+    });
 }
 
 #[test]
 fn a_clean_end_is_not_truncated() {
-    let (mut a, b) = stream();
-    b.enable::<Credentials>().unwrap();
-    a.write_all(b"x").unwrap();
-    drop(a);
-    let (mut data, mut control) = ([0; 4], ControlVec::<()>::with_capacity(0));
-    assert!(b.recv_msg(&mut data, &mut control).unwrap().require_complete().is_err());
-    let message = b.recv_msg(&mut data, &mut control).unwrap();
-    assert!(message.is_eof() && message.require_complete().is_ok());
+    no_leak(|| {
+        let (mut a, b) = stream();
+        b.enable::<Credentials>().unwrap();
+        a.write_all(b"x").unwrap();
+        drop(a);
+        let (mut data, mut control) = ([0; 4], ControlVec::<()>::with_capacity(0));
+        assert!(b.recv_msg(&mut data, &mut control).unwrap().require_complete().is_err());
+        let message = b.recv_msg(&mut data, &mut control).unwrap();
+        assert!(message.is_eof() && message.require_complete().is_ok());
+    });
 }
 
 #[test]
@@ -169,133 +173,150 @@ fn control_messages_after_the_first_byte_are_told() {
 
 #[test]
 fn a_message_with_borders_cannot_be_continued() {
-    let (a, b) = pair(SockType::Datagram);
-    let error = MsgHdr::new().data(b"ab").skip(1).send_all(&a).unwrap_err();
-    assert!(matches!(cause(&error), Some(EncodeError::Value { field: "sent", found: 1, .. })), "{error}");
-    b.set_nonblocking(true).unwrap();
-    assert!(b.recv_msg(&mut [0; 1], &mut ControlBuf::<()>::new()).is_err());
+    no_leak(|| {
+        let (a, b) = pair(SockType::Datagram);
+        let error = MsgHdr::new().data(b"ab").skip(1).send_all(&a).unwrap_err();
+        assert!(matches!(cause(&error), Some(EncodeError::Value { field: "sent", found: 1, .. })), "{error}");
+        b.set_nonblocking(true).unwrap();
+        assert!(b.recv_msg(&mut [0; 1], &mut ControlBuf::<()>::new()).is_err());
+    });
 }
 
 #[test]
 fn many_empty_slices_with_credentials_are_refused_like_few() {
-    let (a, _b) = stream();
-    for count in [1, 1024, 1025] {
-        let empty = vec![IoSlice::new(&[]); count];
-        let error = MsgHdr::new().slices(&empty).control(Credentials::own()).send_all(&a).unwrap_err();
-        assert!(matches!(cause(&error), Some(EncodeError::ControlWithoutData { .. })), "{count}: {error}");
-    }
+    no_leak(|| {
+        let (a, _b) = stream();
+        for count in [1, 1024, 1025] {
+            let empty = vec![IoSlice::new(&[]); count];
+            let error = MsgHdr::new().slices(&empty).control(Credentials::own()).send_all(&a).unwrap_err();
+            assert!(matches!(cause(&error), Some(EncodeError::ControlWithoutData { .. })), "{count}: {error}");
+        }
+    });
 }
 
 #[test]
 fn a_connection_is_opened_once_by_what_is_sent() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let a = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
-    let (data, to) = (vec![5; 2000], listener.local_addr().unwrap());
-    let slices: Vec<_> = data.chunks(1).map(IoSlice::new).collect();
-    let reader = thread::spawn(move || {
-        let mut all = Vec::new();
-        listener.accept().unwrap().0.read_to_end(&mut all).unwrap();
-        all
+    no_leak(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let a = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        let (data, to) = (vec![5; 2000], listener.local_addr().unwrap());
+        let slices: Vec<_> = data.chunks(1).map(IoSlice::new).collect();
+        let reader = thread::spawn(move || {
+            let mut all = Vec::new();
+            listener.accept().unwrap().0.read_to_end(&mut all).unwrap();
+            all
+        });
+        let mut header = MsgHdr::new();
+        header.to(to).slices(&slices).flags(SendFlags::FASTOPEN);
+        assert_eq!(header.send_all(&a).unwrap(), 2000);
+        drop(a);
+        assert_eq!(reader.join().unwrap(), data);
     });
-    let mut header = MsgHdr::new();
-    header.to(to).slices(&slices).flags(SendFlags::FASTOPEN);
-    assert_eq!(header.send_all(&a).unwrap(), 2000);
-    drop(a);
-    assert_eq!(reader.join().unwrap(), data);
 }
 
 /// tcp(7): the bytes are counted and discarded; nobody sees what lay in the buffer before.
 #[test]
 fn what_tcp_discards_is_not_received() {
-    let (mut a, b) = tcp();
-    let mut control = ControlBuf::<()>::new();
-    a.write_all(b"hello").unwrap();
-    let (mut data, mut header) = ([MaybeUninit::new(b'?'); 5], MsgHdrMut::new());
-    header.uninit(&mut data).flags(RecvFlags::TRUNC);
-    let message = header.recv(&b, &mut control).unwrap();
-    assert_eq!((message.len(), message.full_len(), message.is_eof()), (0, 5, false));
-    assert_eq!(header.filled().count(), 0);
-    #[cfg(feature = "bytes")]
-    {
-        a.write_all(b"world").unwrap();
-        let mut vec: Vec<u8> = Vec::with_capacity(64);
-        let message = MsgHdrMut::new().flags(RecvFlags::TRUNC).recv_buf(&b, &mut vec, &mut control).map(|m| m.len());
-        assert_eq!((message.unwrap(), vec.len()), (0, 0));
-    }
+    no_leak(|| {
+        let (mut a, b) = tcp();
+        let mut control = ControlBuf::<()>::new();
+        a.write_all(b"hello").unwrap();
+        let (mut data, mut header) = ([MaybeUninit::new(b'?'); 5], MsgHdrMut::new());
+        header.uninit(&mut data).flags(RecvFlags::TRUNC);
+        let message = header.recv(&b, &mut control).unwrap();
+        assert_eq!((message.len(), message.full_len(), message.is_eof()), (0, 5, false));
+        assert_eq!(header.filled().count(), 0);
+        #[cfg(feature = "bytes")]
+        {
+            a.write_all(b"world").unwrap();
+            let mut vec: Vec<u8> = Vec::with_capacity(64);
+            let message =
+                MsgHdrMut::new().flags(RecvFlags::TRUNC).recv_buf(&b, &mut vec, &mut control).map(|m| m.len());
+            assert_eq!((message.unwrap(), vec.len()), (0, 0));
+        }
+    });
 }
 
 #[test]
 fn what_a_cut_datagram_filled_is_no_more_than_there_was_room() {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.connect(socket.local_addr().unwrap()).unwrap();
-    socket.send(b"0123456789").unwrap();
-    let (mut data, mut later, mut header) = ([0; 4], [MaybeUninit::new(b'?'); 4], MsgHdrMut::new());
-    header.data(&mut data).flags(RecvFlags::TRUNC);
-    assert_eq!(header.recv(&socket, &mut ControlBuf::<()>::new()).unwrap().full_len(), 10);
-    header.uninit(&mut later);
-    assert_eq!(header.filled().collect::<Vec<_>>().concat(), b"0123");
+    no_leak(|| {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(socket.local_addr().unwrap()).unwrap();
+        socket.send(b"0123456789").unwrap();
+        let (mut data, mut later, mut header) = ([0; 4], [MaybeUninit::new(b'?'); 4], MsgHdrMut::new());
+        header.data(&mut data).flags(RecvFlags::TRUNC);
+        assert_eq!(header.recv(&socket, &mut ControlBuf::<()>::new()).unwrap().full_len(), 10);
+        header.uninit(&mut later);
+        assert_eq!(header.filled().collect::<Vec<_>>().concat(), b"0123");
+    });
 }
 
 #[test]
 fn the_error_queue_is_not_the_end_of_a_connection() {
-    let (mut a, _b) = tcp();
-    // SO_TIMESTAMPING: SOF_TIMESTAMPING_TX_SOFTWARE, _SOFTWARE, _OPT_TSONLY
-    set_option(&a, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, 2 | 16 | 1 << 11).unwrap();
-    a.write_all(b"hello").unwrap();
-    let (mut data, mut header) = ([0; 9], MsgHdrMut::new());
-    header.data(&mut data).flags(RecvFlags::ERRQUEUE);
-    let message = header.recv(&a, &mut ControlVec::<()>::with_capacity(0)).map(|m| (m.len(), m.is_eof()));
-    assert_eq!(message.unwrap(), (0, false));
+    no_leak(|| {
+        let (mut a, _b) = tcp();
+        // SO_TIMESTAMPING: SOF_TIMESTAMPING_TX_SOFTWARE, _SOFTWARE, _OPT_TSONLY
+        set_option(&a, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, 2 | 16 | 1 << 11).unwrap();
+        a.write_all(b"hello").unwrap();
+        let (mut data, mut header) = ([0; 9], MsgHdrMut::new());
+        header.data(&mut data).flags(RecvFlags::ERRQUEUE);
+        let message = header.recv(&a, &mut ControlVec::<()>::with_capacity(0)).map(|m| (m.len(), m.is_eof()));
+        assert_eq!(message.unwrap(), (0, false));
+    });
 }
 
 #[test]
 fn padding_is_zero_over_whatever_was_there() {
-    let (a, _b) = stream();
-    let mut bytes = [0xff; 64];
-    let len = cmsg::encode(&ScmRights::new([&a]), &mut bytes).unwrap();
-    assert!(bytes[cmsg::len(4).unwrap()..len].iter().all(|&byte| byte == 0));
+    no_leak(|| {
+        let (a, _b) = stream();
+        let mut bytes = [0xff; 64];
+        let len = cmsg::encode(&ScmRights::new([&a]), &mut bytes).unwrap();
+        assert!(bytes[cmsg::len(4).unwrap()..len].iter().all(|&byte| byte == 0));
+    });
 }
 
 /// `data` and `slices` in any order, up to 64 together; a list alone by reference.
 #[test]
 fn buffers_may_be_given_in_any_order() {
-    let pool: Vec<Vec<u8>> = (0..200u8).map(|n| vec![n; usize::from(n % 4)]).collect();
-    for (before, count, behind) in
-        (0..3).flat_map(|b| [0, 1, 2, 30, 62, 63, 64, 65].into_iter().flat_map(move |c| (0..3).map(move |d| (b, c, d))))
-    {
-        let case = format!("{before} {count} {behind}");
-        let fits = before + count + behind <= 64 || (before == 0 && behind == 0);
-        let ((a, b), mut pieces) = (stream(), pool.iter().map(Vec::as_slice));
-        let list: Vec<_> = pool[100..100 + count].iter().map(|piece| IoSlice::new(piece)).collect();
-        let (mut header, mut expected) = (MsgHdr::new(), Vec::new());
-        for piece in pieces.by_ref().take(before) {
-            header.data(piece);
-            expected.extend_from_slice(piece);
+    no_leak(|| {
+        let pool: Vec<Vec<u8>> = (0..200u8).map(|n| vec![n; usize::from(n % 4)]).collect();
+        for (before, count, behind) in (0..3)
+            .flat_map(|b| [0, 1, 2, 30, 62, 63, 64, 65].into_iter().flat_map(move |c| (0..3).map(move |d| (b, c, d))))
+        {
+            let case = format!("{before} {count} {behind}");
+            let fits = before + count + behind <= 64 || (before == 0 && behind == 0);
+            let ((a, b), mut pieces) = (stream(), pool.iter().map(Vec::as_slice));
+            let list: Vec<_> = pool[100..100 + count].iter().map(|piece| IoSlice::new(piece)).collect();
+            let (mut header, mut expected) = (MsgHdr::new(), Vec::new());
+            for piece in pieces.by_ref().take(before) {
+                header.data(piece);
+                expected.extend_from_slice(piece);
+            }
+            header.slices(&list);
+            expected.extend(pool[100..100 + count].concat());
+            for piece in pieces.take(behind) {
+                header.data(piece);
+                expected.extend_from_slice(piece);
+            }
+            assert_eq!(header.send(&a).ok(), fits.then_some(expected.len()), "{case}");
+            if !fits || expected.is_empty() {
+                continue;
+            }
+            // The same on the other side, with one byte for each.
+            let (mut first, mut many, mut last) = ([[0; 1]; 2], vec![[0; 9]; count], [[0; 1]; 2]);
+            let mut windows: Vec<_> = many.iter_mut().map(|window| IoSliceMut::new(window)).collect();
+            let mut header = MsgHdrMut::new();
+            for window in first.iter_mut().take(before) {
+                header.data(window);
+            }
+            header.slices(&mut windows);
+            for window in last.iter_mut().take(behind) {
+                header.data(window);
+            }
+            let room = before + 9 * count + behind;
+            let len = header.recv(&b, &mut ControlBuf::<()>::new()).unwrap().len();
+            assert_eq!(len, expected.len().min(room), "{case}");
+            assert_eq!(header.filled().collect::<Vec<_>>().concat(), expected[..len], "{case}");
         }
-        header.slices(&list);
-        expected.extend(pool[100..100 + count].concat());
-        for piece in pieces.take(behind) {
-            header.data(piece);
-            expected.extend_from_slice(piece);
-        }
-        assert_eq!(header.send(&a).ok(), fits.then_some(expected.len()), "{case}");
-        if !fits || expected.is_empty() {
-            continue;
-        }
-        // The same on the other side, with one byte for each.
-        let (mut first, mut many, mut last) = ([[0; 1]; 2], vec![[0; 9]; count], [[0; 1]; 2]);
-        let mut windows: Vec<_> = many.iter_mut().map(|window| IoSliceMut::new(window)).collect();
-        let mut header = MsgHdrMut::new();
-        for window in first.iter_mut().take(before) {
-            header.data(window);
-        }
-        header.slices(&mut windows);
-        for window in last.iter_mut().take(behind) {
-            header.data(window);
-        }
-        let room = before + 9 * count + behind;
-        let len = header.recv(&b, &mut ControlBuf::<()>::new()).unwrap().len();
-        assert_eq!(len, expected.len().min(room), "{case}");
-        assert_eq!(header.filled().collect::<Vec<_>>().concat(), expected[..len], "{case}");
-    }
+    });
 }
