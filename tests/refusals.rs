@@ -7,13 +7,12 @@
 mod common;
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, ErrorKind, Read},
     net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
         unix::{
-            fs::OpenOptionsExt,
             net::{UnixDatagram, UnixStream},
             process::CommandExt,
         },
@@ -57,7 +56,8 @@ fn local(socket: &UdpSocket) -> SocketAddr {
 
 /// A descriptor that is open and good for nothing.
 fn path_only() -> File {
-    OpenOptions::new().read(true).custom_flags(libc::O_PATH).open("/dev/null").unwrap()
+    // Not by OpenOptions: on musl O_PATH is part of O_ACCMODE, which custom_flags drops.
+    nix::fcntl::open("/dev/null", nix::fcntl::OFlag::O_PATH, nix::sys::stat::Mode::empty()).unwrap().into()
 }
 
 /// A number beyond every limit, so that nobody's file is meant.
@@ -361,8 +361,10 @@ fn the_sender_is_named_with_its_real_length() {
         }
         // An empty request is acknowledged by the kernel, port 0.
         let netlink = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, None).unwrap();
-        let request = [[16u16, 0, 1, 5], [7, 0, 0, 0]].concat(); // length, NLMSG_NOOP, NLM_F_REQUEST | NLM_F_ACK, sequence
-        let request: Vec<u8> = request.iter().flat_map(|half| half.to_ne_bytes()).collect();
+        // Length, NLMSG_NOOP, NLM_F_REQUEST | NLM_F_ACK, sequence, port.
+        let mut request = 16u32.to_ne_bytes().to_vec();
+        request.extend([1u16, 5].iter().flat_map(|half| half.to_ne_bytes()));
+        request.extend([7u32, 0].iter().flat_map(|word| word.to_ne_bytes()));
         MsgHdr::new().data(&request).send(&netlink).unwrap();
         let peer = next(&netlink).1.unwrap();
         assert_eq!((peer.family(), peer.as_bytes().len()), (libc::AF_NETLINK, 12));

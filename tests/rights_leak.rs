@@ -276,7 +276,7 @@ fn descriptors_that_nobody_asked_for_are_closed() {
 
 #[test]
 fn a_process_without_free_descriptors_gets_those_that_fit() {
-    struct Restore(u64, u64);
+    struct Restore(nix::libc::rlim_t, nix::libc::rlim_t);
     impl Drop for Restore {
         fn drop(&mut self) {
             setrlimit(Resource::RLIMIT_NOFILE, self.0, self.1).unwrap();
@@ -292,7 +292,7 @@ fn a_process_without_free_descriptors_gets_those_that_fit() {
                 let limit = (0..).filter(|fd| !used.contains_key(fd)).nth(free).unwrap();
                 let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
                 let restore = Restore(soft, hard);
-                setrlimit(Resource::RLIMIT_NOFILE, limit as u64, hard).unwrap();
+                setrlimit(Resource::RLIMIT_NOFILE, limit as nix::libc::rlim_t, hard).unwrap();
                 let (mut data, mut control) = ([0; 1], ControlBuf::<()>::new());
                 let result = b.recv_msg(&mut data, &mut control);
                 drop(restore);

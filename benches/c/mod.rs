@@ -6,6 +6,7 @@
 #![allow(unreachable_pub, reason = "one module for several programs")]
 #![allow(clippy::multiple_unsafe_ops_per_block, reason = "C")]
 #![allow(clippy::missing_safety_doc, reason = "C")]
+#![allow(clippy::unnecessary_cast, reason = "the widths differ between C libraries")]
 
 use nix::libc;
 use std::{
@@ -118,7 +119,7 @@ pub fn rights(control: &mut [u8; 1040], header: &mut libc::msghdr, fds: &[libc::
     // SAFETY: the buffer is aligned by its owner, and long enough (asserted).
     unsafe {
         header.msg_controllen = libc::CMSG_SPACE(len) as _;
-        assert!(header.msg_controllen <= control.len());
+        assert!(header.msg_controllen as usize <= control.len());
         let at = libc::CMSG_FIRSTHDR(header);
         (*at).cmsg_len = libc::CMSG_LEN(len) as _;
         (*at).cmsg_level = libc::SOL_SOCKET;
@@ -297,7 +298,7 @@ pub fn over(control: &mut [u8]) -> libc::msghdr {
 pub fn control_of(message: &ancillary::MsgHdr<'_>) -> Vec<u8> {
     let copy = |raw: &libc::msghdr| {
         // SAFETY: the header is valid during this call.
-        unsafe { std::slice::from_raw_parts(raw.msg_control.cast::<u8>(), raw.msg_controllen) }.to_vec()
+        unsafe { std::slice::from_raw_parts(raw.msg_control.cast::<u8>(), raw.msg_controllen as usize) }.to_vec()
     };
     message.with_raw(copy).expect("built without error")
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 // Numbers that libc lacks on some systems, from their netinet/in.h.
-#[cfg(any(linux_like, apple, target_os = "freebsd"))]
+#[cfg(any(linux_like, apple, target_os = "freebsd", target_os = "dragonfly"))]
 pub(super) use libc::IP_RECVTTL;
 #[cfg(target_os = "netbsd")]
 pub(super) const IP_RECVTTL: c_int = 23;

@@ -122,22 +122,7 @@ impl RecvControl for Timestamp {
 
     #[inline]
     fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
-        let (secs, fraction) = if cmsg.payload().len() == 8 && size_of::<libc::c_long>() == 4 {
-            let [s0, s1, s2, s3, f0, f1, f2, f3] = cmsg.array()?;
-            (i32::from_ne_bytes([s0, s1, s2, s3]).into(), i32::from_ne_bytes([f0, f1, f2, f3]).into())
-        } else {
-            let both: [u8; 16] = cmsg.array()?;
-            let (mut secs, mut fraction) = ([0; 8], [0; 8]);
-            secs.copy_from_slice(&both[..8]);
-            fraction.copy_from_slice(&both[8..]);
-            // NetBSD and others have a 32-bit tv_usec with padding; Linux and FreeBSD a long.
-            let fraction = if size_of::<libc::suseconds_t>() == 4 && cfg!(not(linux_like)) {
-                i32::from_ne_bytes([fraction[0], fraction[1], fraction[2], fraction[3]]).into()
-            } else {
-                i64::from_ne_bytes(fraction)
-            };
-            (i64::from_ne_bytes(secs), fraction)
-        };
+        let (secs, fraction) = parts(cmsg)?;
         let (field, expected, limit, unit) = if Self::is_micros(cmsg.id()) {
             ("tv_usec", "0..=999999", 1_000_000, 1_000)
         } else {
@@ -150,10 +135,48 @@ impl RecvControl for Timestamp {
     }
 
     fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+        // 32 bits of seconds end in 2038, and musl makes two messages of the old one: the new one where there is one.
+        #[cfg(all(linux_like, target_pointer_width = "32"))]
+        match set_option(socket, SOL_SOCKET, Self::NANOS_NEW.ty(), on.into()) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => {}
+            result => return result,
+        }
         #[cfg(linux_like)]
         let option = libc::SO_TIMESTAMPNS;
         #[cfg(not(linux_like))]
         let option = libc::SO_TIMESTAMP;
         set_option(socket, SOL_SOCKET, option, on.into())
     }
+}
+
+/// Seconds and fraction: two `long`s, or two of 64 bits (`SO_TIMESTAMP_NEW`).
+#[cfg(linux_like)]
+#[inline]
+fn parts(cmsg: RawCmsg<'_>) -> Result<(i64, i64), DecodeError> {
+    if cmsg.payload().len() == 8 && size_of::<libc::c_long>() == 4 {
+        let [s0, s1, s2, s3, f0, f1, f2, f3] = cmsg.array()?;
+        return Ok((i32::from_ne_bytes([s0, s1, s2, s3]).into(), i32::from_ne_bytes([f0, f1, f2, f3]).into()));
+    }
+    let both: [u8; 16] = cmsg.array()?;
+    let (mut secs, mut fraction) = ([0; 8], [0; 8]);
+    secs.copy_from_slice(&both[..8]);
+    fraction.copy_from_slice(&both[8..]);
+    Ok((i64::from_ne_bytes(secs), i64::from_ne_bytes(fraction)))
+}
+
+/// Seconds and microseconds of a `struct timeval`, whose widths and padding differ between the systems.
+#[cfg(not(linux_like))]
+#[inline]
+fn parts(cmsg: RawCmsg<'_>) -> Result<(i64, i64), DecodeError> {
+    fn signed(bytes: &[u8]) -> i64 {
+        match *bytes {
+            [a, b, c, d] => i32::from_ne_bytes([a, b, c, d]).into(),
+            [a, b, c, d, e, f, g, h] => i64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+            _ => 0,
+        }
+    }
+    const MICROS_AT: usize = std::mem::offset_of!(libc::timeval, tv_usec);
+    let bytes: [u8; size_of::<libc::timeval>()] = cmsg.array()?;
+    let secs = signed(&bytes[..size_of::<libc::time_t>()]);
+    Ok((secs, signed(&bytes[MICROS_AT..MICROS_AT + size_of::<libc::suseconds_t>()])))
 }

@@ -347,7 +347,7 @@ impl<'a> MsgHdr<'a> {
     /// # Errors
     ///
     /// The first error of the builder, and more than 1,024 slices. What only a socket can tell is the caller's to
-    /// check: descriptors without data on a stream.
+    /// check: descriptors without data on a stream. musl's own sendmsg refuses more than 1,024 bytes of control data.
     #[doc(alias = "msghdr")]
     #[inline(always)]
     pub fn with_raw<R>(&self, f: impl FnOnce(&libc::msghdr) -> R) -> Result<R, EncodeError> {

@@ -40,6 +40,22 @@ pub(crate) fn with_msghdr<R>(
     f(&header)
 }
 
+#[cfg(not(all(any(target_env = "musl", target_env = "ohos"), target_pointer_width = "64")))]
+use libc::sendmsg as raw_sendmsg;
+
+/// musl copies the control data to clear the pads in it, which are clear here, and has room for 1,024 bytes: 252
+/// descriptors. The system call itself takes what Linux takes.
+///
+/// # Safety
+///
+/// * as sendmsg(2), and the pads of the header and of its control messages are zero
+#[cfg(all(any(target_env = "musl", target_env = "ohos"), target_pointer_width = "64"))]
+#[inline(always)]
+unsafe fn raw_sendmsg(socket: c_int, header: *const libc::msghdr, flags: c_int) -> isize {
+    // SAFETY: the caller's promise; the arguments have the system call's types.
+    unsafe { libc::syscall(libc::SYS_sendmsg, socket, header, flags) as isize }
+}
+
 /// sendmsg(2), retried when a signal interrupts it.
 #[inline(always)]
 pub(crate) fn sendmsg(
@@ -53,8 +69,9 @@ pub(crate) fn sendmsg(
         loop {
             // SAFETY: 1. the descriptor is borrowed, hence open; 2. the header's pointers and lengths come from
             // references that outlive the call; 3. sendmsg only reads through them (POSIX sendmsg), and IoSlice
-            // is guaranteed to be ABI compatible with iovec on Unix.
-            let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), header, flags) };
+            // is guaranteed to be ABI compatible with iovec on Unix; 4. the header was zeroed, pads included, and
+            // the encoder writes a `cmsg_len` as wide as the kernel reads it.
+            let sent = unsafe { raw_sendmsg(socket.as_raw_fd(), header, flags) };
             if sent >= 0 {
                 return Ok(sent as usize);
             }
