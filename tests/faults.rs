@@ -23,7 +23,11 @@ use ancillary::{
     ControlBuf, ControlVec, MsgHdr, MsgHdrMut, RecvExact, RecvFlags, SocketExt, cmsg,
     message::{HopLimit, ScmRights},
 };
-use common::{alone, no_leak, open_count, skipped, stream as pair};
+use common::{
+    alone, no_leak, open_count,
+    pipes::{contents, numbered},
+    skipped, stream as pair,
+};
 use nix::{
     fcntl::OFlag,
     libc,
@@ -84,25 +88,6 @@ fn pattern(len: usize) -> Vec<u8> {
     (0..len as u32).map(|i| (i.wrapping_mul(0x9e37_79b1) >> 23) as u8).collect()
 }
 
-/// Read ends of pipes that hold the texts "0", "1", ... and whose other end is closed.
-fn numbered(count: usize) -> Vec<OwnedFd> {
-    let one = |k: usize| {
-        let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
-        File::from(writer).write_all(k.to_string().as_bytes()).unwrap();
-        reader
-    };
-    (0..count).map(one).collect()
-}
-
-fn texts(fds: impl IntoIterator<Item = OwnedFd>) -> Vec<String> {
-    let text = |fd| {
-        let mut text = String::new();
-        File::from(fd).read_to_string(&mut text).unwrap();
-        text
-    };
-    fds.into_iter().map(text).collect()
-}
-
 // Injected errors
 
 /// Repeats what fails, and notes why it did.
@@ -137,7 +122,7 @@ fn exchange() -> Vec<i32> {
         });
         assert_eq!(sent, data.len());
         let mut exact = RecvExact::new();
-        let mut recv = |data: &mut [u8]| exact.recv(&b, data, &mut control).map(|mut m| texts(m.take_fds()));
+        let mut recv = |data: &mut [u8]| exact.recv(&b, data, &mut control).map(|mut m| contents(m.take_fds()));
         let received = until_ok(&mut errors, || recv(&mut copy));
         assert!(copy == data && received == ["0", "1", "2"]);
 
@@ -157,7 +142,8 @@ fn exchange() -> Vec<i32> {
             assert_eq!(until_ok(&mut errors, || c.send_fds(text.as_bytes(), [fd])), 8);
         }
         for k in 0..4 {
-            let number = until_ok(&mut errors, || d.recv_msg(&mut data, &mut control).map(|mut m| texts(m.take_fds())));
+            let number =
+                until_ok(&mut errors, || d.recv_msg(&mut data, &mut control).map(|mut m| contents(m.take_fds())));
             assert_eq!((number, &data[..]), (vec![k.to_string()], format!("number {k}").as_bytes()));
         }
     }
@@ -264,7 +250,7 @@ fn an_interrupted_receive_goes_on() {
         let (mut data, mut control) = ([0; 3], ControlBuf::<()>::new());
         assert_eq!(socket.recv_msg(&mut data, &mut control).unwrap().data(), b"msg");
         let mut message = socket.recv_exact(&mut data, &mut control).unwrap();
-        assert_eq!(texts(message.take_fds()), ["0", "1", "2"]);
+        assert_eq!(contents(message.take_fds()), ["0", "1", "2"]);
         return assert_eq!(&data, b"xyz");
     }
     no_leak(|| {
@@ -324,7 +310,7 @@ fn an_interrupted_send_goes_on() {
         assert_eq!(errno, libc::EINTR.to_ne_bytes());
         let (filler, data) = rest.split_at(rest.len() - LEN);
         assert!(filler.iter().all(|&byte| byte == 0) && data == pattern(LEN));
-        assert_eq!(texts(fds), ["0", "1"]);
+        assert_eq!(contents(fds), ["0", "1"]);
     });
 }
 

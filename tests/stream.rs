@@ -5,7 +5,6 @@
 mod common;
 
 use std::{
-    fs::File,
     io::{self, ErrorKind, IoSlice, Read, Write},
     net::{TcpListener, TcpStream, UdpSocket},
     os::{
@@ -21,13 +20,14 @@ use ancillary::{
     message::{Credentials, ScmRights, ScmRightsSpace},
     set_option,
 };
-use common::{TIMEOUT, no_leak, open_count};
+use common::{
+    TIMEOUT, no_leak, open_count,
+    pipes::{contents, numbered},
+};
 use nix::{
-    fcntl::OFlag,
     libc,
     poll::{PollFd, PollFlags, poll},
     sys::socket::{AddressFamily, SockFlag, SockType, socketpair},
-    unistd::pipe2,
 };
 
 const IOV_MAX: usize = 1024;
@@ -122,25 +122,6 @@ fn shapes() -> Vec<Vec<usize>> {
     ]
 }
 
-/// Read ends of pipes that hold the texts "0", "1", ... and whose other end is closed.
-fn numbered(count: usize) -> Vec<OwnedFd> {
-    let one = |k: usize| {
-        let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
-        File::from(writer).write_all(k.to_string().as_bytes()).unwrap();
-        reader
-    };
-    (0..count).map(one).collect()
-}
-
-fn texts(fds: impl IntoIterator<Item = OwnedFd>) -> Vec<String> {
-    let text = |fd| {
-        let mut text = String::new();
-        File::from(fd).read_to_string(&mut text).unwrap();
-        text
-    };
-    fds.into_iter().map(text).collect()
-}
-
 #[test]
 fn any_number_of_slices_arrives_whole_where_neither_end_blocks() {
     no_leak(|| {
@@ -179,7 +160,7 @@ fn any_number_of_slices_arrives_whole_where_neither_end_blocks() {
                     wait(if done { &both[..1] } else { &both });
                 };
                 let case = format!("{name}, {} slices, {} bytes, stops at {stops:?}", lens.len(), data.len());
-                assert_eq!(texts(received), ["0", "1"][..count], "{case}");
+                assert_eq!(contents(received), ["0", "1"][..count], "{case}");
                 assert_eq!((done, exact.received(), header.sent()), (true, data.len(), 0), "{case}");
                 assert!(copy == data, "{case}");
                 assert!(stops.is_sorted() && stops.iter().all(|&stop| stop < data.len()), "{case}");
@@ -206,7 +187,7 @@ fn any_number_of_slices_arrives_whole_where_both_ends_block() {
                     });
                     let mut control = ControlBuf::<()>::new();
                     let mut message = b.recv_exact(&mut copy, &mut control).unwrap();
-                    assert_eq!(texts(message.take_fds()), ["0", "1"][..count]);
+                    assert_eq!(contents(message.take_fds()), ["0", "1"][..count]);
                 });
                 assert!(copy == data, "{name}, {} slices", lens.len());
             }
@@ -368,7 +349,7 @@ fn descriptors_of_all_calls_are_owned_taken_or_closed() {
             assert_eq!((message.len(), message.flags().contains(MsgFlags::CTRUNC)), (12, false));
             assert_eq!((message.fds().count(), open_count()), (6, before + 6));
             assert_eq!(message.extract().0, Some(Credentials::own()));
-            assert_eq!(texts(message.take_fds().take(taken)), ["0", "1", "2", "3", "4", "5"][..taken]);
+            assert_eq!(contents(message.take_fds().take(taken)), ["0", "1", "2", "3", "4", "5"][..taken]);
             assert_eq!(open_count(), before + 6 - taken);
             drop(control);
             assert_eq!((open_count(), &frame), (before, b"abcabcabcabc"));
@@ -476,6 +457,6 @@ fn gathered_bytes_bring_one_message_with_one_descriptor() {
         let mut message = b.recv_msg(&mut data, &mut control).unwrap();
         let lens: Vec<_> = message.cmsgs().map(|cmsg| cmsg.payload().len()).collect();
         assert_eq!((message.data(), lens), (&[1, 2, 3, 4, 5, 6, 7, 8][..], vec![4]));
-        assert_eq!(texts(message.take_fds()), ["0"]);
+        assert_eq!(contents(message.take_fds()), ["0"]);
     });
 }

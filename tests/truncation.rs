@@ -7,7 +7,7 @@ mod common;
 use std::{
     fmt::Debug,
     fs::File,
-    io::{ErrorKind, IoSlice, Read, Write},
+    io::{ErrorKind, IoSlice, Write},
     net::{Ipv4Addr, Ipv6Addr, UdpSocket},
     os::{fd::OwnedFd, unix::net::UnixStream},
 };
@@ -22,7 +22,7 @@ use ancillary::{
     },
     parser::ControlMessage,
 };
-use common::{TIMEOUT, has_v6, no_leak, open_count};
+use common::{TIMEOUT, has_v6, no_leak, open_count, pipes::contents};
 use nix::{
     libc,
     sys::socket::{AddressFamily, SockFlag, SockType, socketpair},
@@ -292,15 +292,6 @@ fn holding(text: &str) -> OwnedFd {
     let (reader, writer) = nix::unistd::pipe().unwrap();
     File::from(writer).write_all(text.as_bytes()).unwrap();
     reader
-}
-
-fn contents(fds: impl Iterator<Item = OwnedFd>) -> Vec<String> {
-    let text = |fd| {
-        let mut text = String::new();
-        File::from(fd).read_to_string(&mut text).unwrap();
-        text
-    };
-    fds.map(text).collect()
 }
 
 /// Credentials are cut like any message, descriptors only between two of them.

@@ -7,14 +7,14 @@ use std::{
 };
 
 use nix::{
-    fcntl::{FcntlArg, FdFlag, fcntl},
-    unistd::pipe,
+    fcntl::{FcntlArg, FdFlag, OFlag, fcntl},
+    unistd::pipe2,
 };
 
 /// Read ends of pipes that hold the texts "0", "1", ... and whose other end is closed.
 pub fn numbered(count: usize) -> Vec<OwnedFd> {
     let one = |k: usize| {
-        let (reader, writer) = pipe().unwrap();
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
         File::from(writer).write_all(k.to_string().as_bytes()).unwrap();
         reader
     };
@@ -29,8 +29,8 @@ pub fn content(fd: OwnedFd) -> String {
 }
 
 /// The same of each.
-pub fn contents(fds: impl Iterator<Item = OwnedFd>) -> Vec<String> {
-    fds.map(content).collect()
+pub fn contents(fds: impl IntoIterator<Item = OwnedFd>) -> Vec<String> {
+    fds.into_iter().map(content).collect()
 }
 
 /// What [`numbered`] pipes hold.

@@ -93,11 +93,6 @@ impl FdCursor {
         }
     }
 
-    /// Whether it stands at the start of the message at `start`.
-    fn starts_at(&self, start: usize) -> bool {
-        self.at == start + HEADER
-    }
-
     /// The next number, taken or not.
     #[inline(always)]
     fn next_number(&mut self, head: &Head, bytes: &[u8], pidfds: bool) -> Option<(usize, RawFd)> {
@@ -148,17 +143,14 @@ impl InboxMut<'_> {
         }
     }
 
-    /// Closes what the message at `start` holds.
+    /// Closes what the message at `start`, one that carries descriptors, holds.
     pub(super) fn close_one(&mut self, start: usize) {
         let mut cursor = FdCursor::from(start);
-        // One message alone: the cursor finds no other.
-        let end = self.head.len;
-        if cursor.next_message(self.head, self.bytes, true) && cursor.starts_at(start) {
-            cursor.next = end;
-            cursor.left_out = true;
-            while let Some(fd) = self.take_any(&mut cursor, true) {
-                drop(fd);
-            }
+        cursor.next_message(self.head, self.bytes, true);
+        // The others are left out: the cursor finds no further message.
+        (cursor.next, cursor.left_out) = (self.head.len, true);
+        while let Some(fd) = self.take_any(&mut cursor, true) {
+            drop(fd);
         }
     }
 

@@ -309,13 +309,15 @@ impl<'a> InboxMut<'a> {
             // Of two the later one counts, unless it is cut.
             let replaced = walk.clone().any(|later| later.id() == id && later.payload().len() >= len)
                 || Cmsgs::new(&kept[..to]).any(|earlier| earlier.id() == id && earlier.payload().len() > len);
-            let drop = match carries(id) {
+            let carried = carries(id);
+            let drop = match carried {
                 Carries::Fds => all_taken(cmsg.payload()),
                 Carries::Pidfd | Carries::Nothing => replaced,
             };
-            if drop {
+            if drop && matches!(carried, Carries::Pidfd) {
                 self.close_one(from);
-            } else {
+            }
+            if !drop {
                 self.bytes.copy_within(from..from + step, to);
                 // Other systems leave the length of a cut message as it was; behind it something else may follow now.
                 let whole = (HEADER + len) as CmsgLen;
