@@ -17,9 +17,7 @@ use crate::message::Credentials;
 use crate::{
     cmsg::{CmsgId, ControlOut, RawCmsg},
     error::DecodeError,
-    message::{
-        IpPktInfo, IpTos, IpTtl, Ipv6HopLimit, Ipv6PktInfo, ReceivedRights, RecvControl, TClass, Timestamp, rights,
-    },
+    message::{IpPktInfo, IpTos, IpTtl, Ipv6HopLimit, Ipv6PktInfo, ReceivedRights, RecvControl, TClass, Timestamp},
     text::hex,
 };
 
@@ -204,7 +202,7 @@ fn first_id(ids: &[CmsgId]) -> CmsgId {
 // The table: variant, type, and the messages that it stands for, by C name.
 #[cfg(linux_like)]
 control_messages! {
-    ScmRights(ReceivedRights<'a>): "SCM_RIGHTS" = rights::ID;
+    ScmRights(ReceivedRights<'a>): "SCM_RIGHTS" = CmsgId::RIGHTS;
     Credentials(Credentials): "SCM_CREDENTIALS" = Credentials::ID;
     Timestamp(Timestamp):
         "SCM_TIMESTAMPNS" = Timestamp::NANOS,
@@ -221,7 +219,7 @@ control_messages! {
 
 #[cfg(not(linux_like))]
 control_messages! {
-    ScmRights(ReceivedRights<'a>): "SCM_RIGHTS" = rights::ID;
+    ScmRights(ReceivedRights<'a>): "SCM_RIGHTS" = CmsgId::RIGHTS;
     Timestamp(Timestamp): "SCM_TIMESTAMP" = Timestamp::MICROS;
     IpTtl(IpTtl): "IP_RECVTTL" = IpTtl::RECEIVED;
     IpTos(IpTos): "IP_RECVTOS" = IpTos::RECEIVED;

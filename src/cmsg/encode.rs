@@ -14,8 +14,6 @@ use crate::{error::EncodeError, sys};
 #[cfg(linux_like)]
 const SOL_RDS: i32 = 276;
 
-const RIGHTS: CmsgId = CmsgId::new(libc::SOL_SOCKET, libc::SCM_RIGHTS);
-
 /// Where control messages are written: the storage of a header, or any slice of bytes.
 ///
 /// Headers, lengths and padding are its business; a message gives its identity and its payload. `'fd` is how long the
@@ -41,7 +39,7 @@ impl<'b, 'fd> ControlOut<'b, 'fd> {
     /// [`push_fds`](Self::push_fds); [`EncodeError::MemoryAddresses`] for RDS. Nothing is written then.
     #[inline(always)]
     pub fn push(&mut self, id: CmsgId, payload: &[u8]) -> Result<(), EncodeError> {
-        if id == RIGHTS {
+        if id == CmsgId::RIGHTS {
             return Err(EncodeError::DescriptorNumbers);
         }
         #[cfg(linux_like)]
@@ -100,7 +98,7 @@ impl<'b, 'fd> ControlOut<'b, 'fd> {
                 return self.grow_rights(message, payload, count, numbers);
             }
         }
-        match self.sink.push_ints(RIGHTS.level(), RIGHTS.ty(), count, numbers) {
+        match self.sink.push_ints(CmsgId::RIGHTS.level(), CmsgId::RIGHTS.ty(), count, numbers) {
             Ok(()) => Ok(()),
             Err(needed) => Err(self.no_room(needed)),
         }
@@ -113,7 +111,7 @@ impl<'b, 'fd> ControlOut<'b, 'fd> {
         loop {
             let start = bytes.len() - walk.rest().len();
             let cmsg = walk.next()?;
-            if cmsg.id() == RIGHTS {
+            if cmsg.id() == CmsgId::RIGHTS {
                 return Some((start, cmsg.payload().len()));
             }
         }
@@ -149,7 +147,7 @@ impl<'b, 'fd> ControlOut<'b, 'fd> {
     /// Appends all messages of a list that was encoded before with descriptors that live as long.
     pub(crate) fn push_list(&mut self, list: &[u8]) -> Result<(), EncodeError> {
         for cmsg in Cmsgs::new(list) {
-            if cmsg.id() == RIGHTS {
+            if cmsg.id() == CmsgId::RIGHTS {
                 let numbers = cmsg.payload().chunks_exact(4);
                 let int = |bytes: &[u8]| i32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
                 self.push_numbers(numbers.len(), numbers.map(int))?;

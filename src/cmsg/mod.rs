@@ -8,6 +8,8 @@ pub use encode::{ControlOut, SendControl, encode};
 pub use raw::RawCmsg;
 pub use walk::Cmsgs;
 
+use nix::libc;
+
 use crate::sys;
 
 /// What a control message is: its `cmsg_level` and `cmsg_type`.
@@ -20,6 +22,9 @@ pub struct CmsgId {
 }
 
 impl CmsgId {
+    /// `SCM_RIGHTS`, the one message that the carrier has to tell from the others: it alone can send descriptors.
+    pub(crate) const RIGHTS: Self = Self::new(libc::SOL_SOCKET, libc::SCM_RIGHTS);
+
     /// The message of this `cmsg_level` and `cmsg_type`.
     #[inline(always)]
     pub const fn new(level: i32, ty: i32) -> Self {

@@ -25,7 +25,7 @@
 
 mod ip;
 mod ipv6;
-pub(crate) mod rights;
+mod rights;
 #[cfg(linux_like)]
 mod socket;
 mod timestamp;

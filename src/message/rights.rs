@@ -5,16 +5,12 @@ use std::{
     os::fd::{AsFd, BorrowedFd, RawFd},
 };
 
-use nix::libc;
-
 use super::{RecvControl, SendControl};
 use crate::{
     cmsg::{CmsgId, ControlOut, RawCmsg},
     error::{DecodeError, EncodeError},
     options::require_unix,
 };
-
-pub(crate) const ID: CmsgId = CmsgId::new(libc::SOL_SOCKET, libc::SCM_RIGHTS);
 
 /// Descriptors to send to another process (`SCM_RIGHTS`).
 ///
@@ -161,7 +157,7 @@ impl<const N: usize> RecvControl for ScmRightsSpace<N> {
     const PAYLOAD_LEN: usize = 4 * N;
 
     fn matches(id: CmsgId) -> bool {
-        id == ID
+        id == CmsgId::RIGHTS
     }
 
     fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {

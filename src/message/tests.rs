@@ -209,6 +209,6 @@ fn replies_come_from_the_address_that_was_asked() {
 
 #[test]
 fn descriptors_cannot_be_sent_as_numbers() {
-    let raw = RawCmsg::new(rights::ID, &[0, 0, 0, 0]);
+    let raw = RawCmsg::new(CmsgId::RIGHTS, &[0, 0, 0, 0]);
     assert_eq!(cmsg::encode(&raw, &mut [0; 64]), Err(EncodeError::DescriptorNumbers));
 }

@@ -15,10 +15,10 @@ use nix::libc;
 
 use crate::{
     addr::{Name, SockAddr, ToSockAddr, set_name},
-    cmsg::{Cmsgs, ControlOut},
+    cmsg::{CmsgId, Cmsgs, ControlOut},
     error::{EncodeError, FamilyError},
     flags::SendFlags,
-    message::{SendControl, rights},
+    message::SendControl,
     parser, sys,
 };
 
@@ -297,7 +297,7 @@ impl<'a> MsgHdr<'a> {
     }
 
     fn descriptors(&self) -> usize {
-        let sent = Cmsgs::new(self.control_bytes()).filter(|cmsg| cmsg.id() == rights::ID);
+        let sent = Cmsgs::new(self.control_bytes()).filter(|cmsg| cmsg.id() == CmsgId::RIGHTS);
         sent.map(|cmsg| cmsg.payload().len() / 4).sum()
     }
 

@@ -62,9 +62,9 @@ impl RecvControl for HopLimit {
     #[inline(always)]
     fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
         if Ipv6HopLimit::matches(cmsg.id()) {
-            Ipv6HopLimit::decode(cmsg).map(|hops| Self(hops.0))
+            Ipv6HopLimit::decode(cmsg).map(Self::from)
         } else {
-            IpTtl::decode(cmsg).map(|ttl| Self(ttl.0))
+            IpTtl::decode(cmsg).map(Self::from)
         }
     }
 

@@ -119,9 +119,9 @@ impl RecvControl for TrafficClass {
     #[inline(always)]
     fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
         if TClass::matches(cmsg.id()) {
-            TClass::decode(cmsg).map(|class| Self(class.0))
+            TClass::decode(cmsg).map(Self::from)
         } else {
-            IpTos::decode(cmsg).map(|tos| Self(tos.0))
+            IpTos::decode(cmsg).map(Self::from)
         }
     }
 

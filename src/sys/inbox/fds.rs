@@ -2,6 +2,7 @@
 
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+#[cfg(any(linux_like, apple))]
 use nix::libc;
 
 use super::{Head, InboxMut};
@@ -22,7 +23,7 @@ pub(super) enum Carries {
 }
 
 pub(super) fn carries(id: CmsgId) -> Carries {
-    if id == CmsgId::new(libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+    if id == CmsgId::RIGHTS {
         return Carries::Fds;
     }
     #[cfg(linux_like)]
