@@ -42,29 +42,66 @@ pub fn socket_family(socket: impl AsFd) -> io::Result<i32> {
     sys::domain(socket.as_fd())
 }
 
-/// The socket's family, if it is an internet one.
-pub(crate) fn inet_family(socket: BorrowedFd<'_>) -> io::Result<i32> {
-    require(socket, &[libc::AF_INET, libc::AF_INET6], "AF_INET or AF_INET6")
+/// The families whose sockets deliver a message: on others an option of the same number would set something else.
+#[derive(Clone, Copy)]
+pub(crate) struct Families {
+    /// None at all: the kernel decides.
+    list: &'static [i32],
+    names: &'static str,
 }
 
-pub(crate) fn require_inet(socket: BorrowedFd<'_>) -> io::Result<()> {
-    inet_family(socket).map(drop)
+impl Families {
+    #[cfg_attr(not(linux_like), allow(dead_code, reason = "Linux has such messages"))]
+    pub(crate) const ANY: Self = Self { list: &[], names: "any family" };
+    pub(crate) const INET: Self = Self { list: &[libc::AF_INET, libc::AF_INET6], names: "AF_INET or AF_INET6" };
+    pub(crate) const INET6: Self = Self { list: &[libc::AF_INET6], names: "AF_INET6" };
+    pub(crate) const UNIX: Self = Self { list: &[libc::AF_UNIX], names: "AF_UNIX" };
+    #[cfg(linux_like)]
+    pub(crate) const UNIX_OR_NETLINK: Self =
+        Self { list: &[libc::AF_UNIX, libc::AF_NETLINK], names: "AF_UNIX or AF_NETLINK" };
+    #[cfg(linux_like)]
+    pub(crate) const NETLINK: Self = Self { list: &[libc::AF_NETLINK], names: "AF_NETLINK" };
+    #[cfg(linux_like)]
+    pub(crate) const PACKET: Self = Self { list: &[libc::AF_PACKET], names: "AF_PACKET" };
+
+    /// The socket's family, if it is one of them.
+    pub(crate) fn require(self, socket: BorrowedFd<'_>) -> io::Result<i32> {
+        let found = sys::domain(socket)?;
+        if self.list.is_empty() || self.list.contains(&found) {
+            return Ok(found);
+        }
+        Err(FamilyError { what: "socket", expected: self.names, found }.into())
+    }
 }
 
-pub(crate) fn require_inet6(socket: BorrowedFd<'_>) -> io::Result<()> {
-    require(socket, &[libc::AF_INET6], "AF_INET6").map(drop)
+/// The option, an `int`, that asks for a message.
+#[derive(Clone, Copy)]
+pub(crate) struct SocketOption {
+    families: Families,
+    level: i32,
+    name: i32,
 }
 
-pub(crate) fn require_unix(socket: BorrowedFd<'_>) -> io::Result<()> {
-    require(socket, &[libc::AF_UNIX], "AF_UNIX").map(drop)
+impl SocketOption {
+    pub(crate) const fn new(families: Families, level: i32, name: i32) -> Self {
+        Self { families, level, name }
+    }
+
+    pub(crate) fn set(self, socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+        if !self.families.list.is_empty() {
+            self.families.require(socket)?;
+        }
+        set_option(socket, self.level, self.name, on.into())
+    }
 }
 
-#[cfg(linux_like)]
-pub(crate) fn require_unix_or_netlink(socket: BorrowedFd<'_>) -> io::Result<()> {
-    require(socket, &[libc::AF_UNIX, libc::AF_NETLINK], "AF_UNIX or AF_NETLINK").map(drop)
-}
+/// What arrives unasked, on sockets of these families.
+#[derive(Clone, Copy)]
+pub(crate) struct Unasked(pub(crate) Families);
 
-fn require(socket: BorrowedFd<'_>, families: &[i32], expected: &'static str) -> io::Result<i32> {
-    let found = sys::domain(socket)?;
-    if families.contains(&found) { Ok(found) } else { Err(FamilyError { what: "socket", expected, found }.into()) }
+impl Unasked {
+    /// Only says whether it can arrive at all.
+    pub(crate) fn set(self, socket: BorrowedFd<'_>, _: bool) -> io::Result<()> {
+        self.0.require(socket).map(drop)
+    }
 }

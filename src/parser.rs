@@ -13,7 +13,7 @@ use std::{fmt, iter::FusedIterator};
 
 pub use crate::cmsg::Cmsgs;
 #[cfg(linux_like)]
-use crate::message::Credentials;
+use crate::message::{Credentials, UdpGro};
 use crate::{
     cmsg::{CmsgId, ControlOut, RawCmsg},
     error::DecodeError,
@@ -215,6 +215,7 @@ control_messages! {
     Ipv6HopLimit(Ipv6HopLimit): "IPV6_HOPLIMIT" = Ipv6HopLimit::ID;
     TClass(TClass): "IPV6_TCLASS" = TClass::ID;
     Ipv6PktInfo(Ipv6PktInfo): "IPV6_PKTINFO" = Ipv6PktInfo::ID;
+    UdpGro(UdpGro): "UDP_GRO" = UdpGro::ID;
 }
 
 #[cfg(not(linux_like))]

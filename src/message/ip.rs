@@ -1,16 +1,16 @@
 //! Control messages of level `IPPROTO_IP`; see [ip(7)](https://man7.org/linux/man-pages/man7/ip.7.html).
 
-use std::{fmt, io, net::Ipv4Addr, os::fd::BorrowedFd};
+use std::{fmt, net::Ipv4Addr};
 
 use nix::libc::{self, IPPROTO_IP, c_int};
 
 #[cfg(linux_like)]
-use super::small_int;
-use super::{RecvControl, SendControl, byte};
+use super::rows::small_int;
+use super::{SendControl, rows::byte};
 use crate::{
     cmsg::{CmsgId, ControlOut, RawCmsg},
     error::{DecodeError, EncodeError},
-    options::{require_inet, set_option},
+    options::{Families, SocketOption},
 };
 
 // Numbers that libc lacks on some systems, from their netinet/in.h.
@@ -86,28 +86,21 @@ impl SendControl<'_> for IpTtl {
     }
 }
 
-impl RecvControl for IpTtl {
-    type Value<'a> = Self;
-    const PAYLOAD_LEN: usize = size_of::<c_int>();
-
+impl IpTtl {
+    #[cfg(linux_like)]
     #[inline(always)]
-    fn matches(id: CmsgId) -> bool {
-        id == Self::RECEIVED
+    fn read(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
+        small_int(cmsg, "IP_TTL").map(Self)
     }
 
+    #[cfg(not(linux_like))]
     #[inline(always)]
-    fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
-        #[cfg(linux_like)]
-        return small_int(cmsg, "IP_TTL").map(Self);
-        #[cfg(not(linux_like))]
+    fn read(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
         byte(cmsg, "IP_TTL").map(Self)
     }
-
-    fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
-        require_inet(socket)?;
-        set_option(socket, IPPROTO_IP, IP_RECVTTL, on.into())
-    }
 }
+
+receives!(IpTtl, Self::RECEIVED, 4, |cmsg| Self::read(cmsg), SocketOption::new(Families::INET, IPPROTO_IP, IP_RECVTTL));
 
 /// Type of service of one IPv4 datagram: DSCP and ECN in one byte (`IP_TOS`).
 ///
@@ -151,35 +144,17 @@ impl fmt::Display for IpTos {
     }
 }
 
-impl SendControl<'_> for IpTos {
-    #[inline(always)]
-    fn encode(&self, out: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
-        #[cfg(target_os = "freebsd")]
-        return out.push(Self::SENT, &[self.0]);
-        #[cfg(not(target_os = "freebsd"))]
-        out.push(Self::SENT, &c_int::from(self.0).to_ne_bytes())
-    }
-}
-
-impl RecvControl for IpTos {
-    type Value<'a> = Self;
-    const PAYLOAD_LEN: usize = size_of::<c_int>();
-
-    #[inline(always)]
-    fn matches(id: CmsgId) -> bool {
-        id == Self::RECEIVED
-    }
-
-    #[inline(always)]
-    fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
-        byte(cmsg, "IP_TOS").map(Self)
-    }
-
-    fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
-        require_inet(socket)?;
-        set_option(socket, IPPROTO_IP, IP_RECVTOS, on.into())
-    }
-}
+#[cfg(not(target_os = "freebsd"))]
+sends!(IpTos, Self::SENT, |tos| c_int::from(tos.0).to_ne_bytes());
+#[cfg(target_os = "freebsd")]
+sends!(IpTos, Self::SENT, |tos| [tos.0]);
+receives!(
+    IpTos,
+    Self::RECEIVED,
+    4,
+    |cmsg| byte(cmsg, "IP_TOS").map(Self),
+    SocketOption::new(Families::INET, IPPROTO_IP, IP_RECVTOS)
+);
 
 /// Interface and addresses of one IPv4 datagram (`IP_PKTINFO`, `struct in_pktinfo`).
 ///
@@ -297,29 +272,11 @@ impl IpPktInfo {
     }
 }
 
-impl SendControl<'_> for IpPktInfo {
-    #[inline(always)]
-    fn encode(&self, out: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
-        out.push(Self::ID, &self.to_wire())
-    }
-}
-
-impl RecvControl for IpPktInfo {
-    type Value<'a> = Self;
-    const PAYLOAD_LEN: usize = Self::WIRE;
-
-    #[inline(always)]
-    fn matches(id: CmsgId) -> bool {
-        id == Self::ID
-    }
-
-    #[inline(always)]
-    fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
-        cmsg.array().map(Self::from_wire)
-    }
-
-    fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
-        require_inet(socket)?;
-        set_option(socket, IPPROTO_IP, IP_PKTINFO, on.into())
-    }
-}
+sends!(IpPktInfo, Self::ID, |info| info.to_wire());
+receives!(
+    IpPktInfo,
+    Self::ID,
+    Self::WIRE,
+    |cmsg| cmsg.array().map(Self::from_wire),
+    SocketOption::new(Families::INET, IPPROTO_IP, IP_PKTINFO)
+);

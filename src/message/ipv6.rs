@@ -1,15 +1,14 @@
 //! Control messages of level `IPPROTO_IPV6`; see [ipv6(7)](https://man7.org/linux/man-pages/man7/ipv6.7.html), RFC
 //! 3542.
 
-use std::{fmt, io, net::Ipv6Addr, os::fd::BorrowedFd};
+use std::{fmt, net::Ipv6Addr};
 
 use nix::libc::{self, IPPROTO_IPV6, c_int};
 
-use super::{RecvControl, SendControl, small_int};
+use super::rows::{field, small_int};
 use crate::{
-    cmsg::{CmsgId, ControlOut, RawCmsg},
-    error::{DecodeError, EncodeError},
-    options::{require_inet6, set_option},
+    cmsg::CmsgId,
+    options::{Families, SocketOption},
 };
 
 // Numbers that libc lacks on some systems, from their netinet6/in6.h.
@@ -57,32 +56,14 @@ impl fmt::Display for Ipv6HopLimit {
     }
 }
 
-impl SendControl<'_> for Ipv6HopLimit {
-    #[inline(always)]
-    fn encode(&self, out: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
-        out.push(Self::ID, &c_int::from(self.0).to_ne_bytes())
-    }
-}
-
-impl RecvControl for Ipv6HopLimit {
-    type Value<'a> = Self;
-    const PAYLOAD_LEN: usize = size_of::<c_int>();
-
-    #[inline(always)]
-    fn matches(id: CmsgId) -> bool {
-        id == Self::ID
-    }
-
-    #[inline(always)]
-    fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
-        small_int(cmsg, "IPV6_HOPLIMIT").map(Self)
-    }
-
-    fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
-        require_inet6(socket)?;
-        set_option(socket, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, on.into())
-    }
-}
+sends!(Ipv6HopLimit, Self::ID, |value| c_int::from(value.0).to_ne_bytes());
+receives!(
+    Ipv6HopLimit,
+    Self::ID,
+    4,
+    |cmsg| small_int(cmsg, "IPV6_HOPLIMIT").map(Self),
+    SocketOption::new(Families::INET6, IPPROTO_IPV6, IPV6_RECVHOPLIMIT)
+);
 
 /// Traffic class of one IPv6 datagram: DSCP and ECN in one byte (`IPV6_TCLASS`).
 ///
@@ -117,32 +98,14 @@ impl fmt::Display for TClass {
     }
 }
 
-impl SendControl<'_> for TClass {
-    #[inline(always)]
-    fn encode(&self, out: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
-        out.push(Self::ID, &c_int::from(self.0).to_ne_bytes())
-    }
-}
-
-impl RecvControl for TClass {
-    type Value<'a> = Self;
-    const PAYLOAD_LEN: usize = size_of::<c_int>();
-
-    #[inline(always)]
-    fn matches(id: CmsgId) -> bool {
-        id == Self::ID
-    }
-
-    #[inline(always)]
-    fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
-        small_int(cmsg, "IPV6_TCLASS").map(Self)
-    }
-
-    fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
-        require_inet6(socket)?;
-        set_option(socket, IPPROTO_IPV6, libc::IPV6_RECVTCLASS, on.into())
-    }
-}
+sends!(TClass, Self::ID, |value| c_int::from(value.0).to_ne_bytes());
+receives!(
+    TClass,
+    Self::ID,
+    4,
+    |cmsg| small_int(cmsg, "IPV6_TCLASS").map(Self),
+    SocketOption::new(Families::INET6, IPPROTO_IPV6, libc::IPV6_RECVTCLASS)
+);
 
 /// Interface and address of one IPv6 datagram (`IPV6_PKTINFO`, `struct in6_pktinfo`).
 ///
@@ -198,36 +161,27 @@ impl fmt::Display for Ipv6PktInfo {
     }
 }
 
-impl SendControl<'_> for Ipv6PktInfo {
+impl Ipv6PktInfo {
     #[inline(always)]
-    fn encode(&self, out: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
+    fn to_wire(self) -> [u8; 20] {
         let mut payload = [0; 20];
         payload[..16].copy_from_slice(&self.addr.octets());
         payload[16..].copy_from_slice(&self.ifindex.to_ne_bytes());
-        out.push(Self::ID, &payload)
-    }
-}
-
-impl RecvControl for Ipv6PktInfo {
-    type Value<'a> = Self;
-    const PAYLOAD_LEN: usize = 20;
-
-    #[inline(always)]
-    fn matches(id: CmsgId) -> bool {
-        id == Self::ID
+        payload
     }
 
     #[inline(always)]
-    fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
-        let payload: [u8; 20] = cmsg.array()?;
-        let (mut addr, mut ifindex) = ([0; 16], [0; 4]);
-        addr.copy_from_slice(&payload[..16]);
-        ifindex.copy_from_slice(&payload[16..]);
-        Ok(Self { addr: Ipv6Addr::from(addr), ifindex: u32::from_ne_bytes(ifindex) })
-    }
-
-    fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
-        require_inet6(socket)?;
-        set_option(socket, IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, on.into())
+    fn from_wire(payload: [u8; 20]) -> Self {
+        let (addr, ifindex) = (field::<0, 16, 20>(&payload), field::<16, 4, 20>(&payload));
+        Self { addr: addr.into(), ifindex: u32::from_ne_bytes(ifindex) }
     }
 }
+
+sends!(Ipv6PktInfo, Self::ID, |info| info.to_wire());
+receives!(
+    Ipv6PktInfo,
+    Self::ID,
+    20,
+    |cmsg| cmsg.array().map(Self::from_wire),
+    SocketOption::new(Families::INET6, IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)
+);

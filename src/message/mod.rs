@@ -23,12 +23,17 @@
 //! # fn main() {}
 //! ```
 
+#[macro_use]
+mod rows;
+
 mod ip;
 mod ipv6;
 mod rights;
 #[cfg(linux_like)]
 mod socket;
 mod timestamp;
+#[cfg(linux_like)]
+mod udp;
 mod unified;
 
 pub use ip::{IpPktInfo, IpTos, IpTtl};
@@ -37,8 +42,12 @@ pub use rights::{BorrowFd, ReceivedRights, ScmRights, ScmRightsSpace};
 #[cfg(linux_like)]
 pub use socket::Credentials;
 pub use timestamp::Timestamp;
+#[cfg(linux_like)]
+pub use udp::{UdpGro, UdpSegment};
 pub use unified::{Ecn, HopLimit, PktInfo, TrafficClass};
 
+#[cfg(test)]
+mod laws;
 #[cfg(test)]
 mod tests;
 
@@ -231,23 +240,5 @@ impl<'fd, T: SendControl<'fd>> SendControl<'fd> for [T] {
 impl<'fd, T: SendControl<'fd>, const N: usize> SendControl<'fd> for [T; N] {
     fn encode(&self, out: &mut ControlOut<'_, 'fd>) -> Result<(), EncodeError> {
         self.as_slice().encode(out)
-    }
-}
-
-/// A payload that is an `int` in the range of a byte. One byte alone is none: it is what is left of an int that was
-/// cut.
-#[inline(always)]
-fn small_int(cmsg: RawCmsg<'_>, field: &'static str) -> Result<u8, DecodeError> {
-    let int = cmsg.int()?;
-    u8::try_from(int).map_err(|_| DecodeError::Value { field, expected: "0..=255", found: int.into() })
-}
-
-/// A payload that is one byte, or an `int` in its range: the systems differ.
-#[inline(always)]
-fn byte(cmsg: RawCmsg<'_>, field: &'static str) -> Result<u8, DecodeError> {
-    match *cmsg.payload() {
-        [byte] => Ok(byte),
-        [] => Err(DecodeError::Length { expected: 1, found: 0 }),
-        _ => small_int(cmsg, field),
     }
 }

@@ -9,7 +9,7 @@ use super::{RecvControl, SendControl};
 use crate::{
     cmsg::{CmsgId, ControlOut, RawCmsg},
     error::{DecodeError, EncodeError},
-    options::require_unix,
+    options::Families,
 };
 
 /// Descriptors to send to another process (`SCM_RIGHTS`).
@@ -166,7 +166,7 @@ impl<const N: usize> RecvControl for ScmRightsSpace<N> {
 
     /// Only says whether descriptors can arrive at all.
     fn set_enabled(socket: BorrowedFd<'_>, _: bool) -> io::Result<()> {
-        require_unix(socket)
+        Families::UNIX.require(socket).map(drop)
     }
 }
 

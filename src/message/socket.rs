@@ -1,15 +1,14 @@
 //! Control messages of level `SOL_SOCKET` that Linux has; see
 //! [unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html).
 
-use std::{fmt, io, os::fd::BorrowedFd};
+use std::fmt;
 
 use nix::libc::{self, SOL_SOCKET};
 
-use super::{RecvControl, SendControl};
+use super::rows::field;
 use crate::{
-    cmsg::{CmsgId, ControlOut, RawCmsg},
-    error::{DecodeError, EncodeError},
-    options::{require_unix_or_netlink, set_option},
+    cmsg::CmsgId,
+    options::{Families, SocketOption},
 };
 
 /// Process, user and group of a sender (`SCM_CREDENTIALS`, `struct ucred`; Linux 2.2, AF_UNIX and AF_NETLINK).
@@ -67,38 +66,31 @@ impl Credentials {
     pub(crate) const ID: CmsgId = CmsgId::new(SOL_SOCKET, libc::SCM_CREDENTIALS);
 }
 
-impl SendControl<'_> for Credentials {
+impl Credentials {
     #[inline]
-    fn encode(&self, out: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
+    fn to_wire(self) -> [u8; 12] {
         let mut payload = [0; 12];
         payload[..4].copy_from_slice(&self.pid.to_ne_bytes());
         payload[4..8].copy_from_slice(&self.uid.to_ne_bytes());
         payload[8..].copy_from_slice(&self.gid.to_ne_bytes());
-        out.push(Self::ID, &payload)
-    }
-}
-
-impl RecvControl for Credentials {
-    type Value<'a> = Self;
-    const PAYLOAD_LEN: usize = 12;
-
-    #[inline(always)]
-    fn matches(id: CmsgId) -> bool {
-        id == Self::ID
+        payload
     }
 
     #[inline]
-    fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
-        let [p0, p1, p2, p3, u0, u1, u2, u3, g0, g1, g2, g3] = cmsg.array()?;
-        Ok(Self {
-            pid: i32::from_ne_bytes([p0, p1, p2, p3]),
-            uid: u32::from_ne_bytes([u0, u1, u2, u3]),
-            gid: u32::from_ne_bytes([g0, g1, g2, g3]),
-        })
-    }
-
-    fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
-        require_unix_or_netlink(socket)?;
-        set_option(socket, SOL_SOCKET, libc::SO_PASSCRED, on.into())
+    fn from_wire(payload: [u8; 12]) -> Self {
+        Self {
+            pid: i32::from_ne_bytes(field::<0, 4, 12>(&payload)),
+            uid: u32::from_ne_bytes(field::<4, 4, 12>(&payload)),
+            gid: u32::from_ne_bytes(field::<8, 4, 12>(&payload)),
+        }
     }
 }
+
+sends!(Credentials, Self::ID, |credentials| credentials.to_wire());
+receives!(
+    Credentials,
+    Self::ID,
+    12,
+    |cmsg| cmsg.array().map(Self::from_wire),
+    SocketOption::new(Families::UNIX_OR_NETLINK, SOL_SOCKET, libc::SO_PASSCRED)
+);

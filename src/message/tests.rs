@@ -1,61 +1,12 @@
-//! One shared law for every message: golden bytes into a poisoned buffer and back, at every offset; every other length
-//! refused with the exact error; every illegal value refused.
+//! What the messages of the core keep to.
 
-use std::{
-    fmt::Debug,
-    net::{Ipv4Addr, Ipv6Addr},
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::{
+    laws::{refuses, refuses_lengths, round_trips},
+    *,
 };
-
-use super::*;
-use crate::{cmsg, parser, sys};
-
-/// `decode(encode(x)) == x` in a buffer of 0xa5 at every start offset, and the bytes around it are untouched.
-fn round_trips<T>(value: T, payload: &[u8])
-where
-    T: for<'fd> SendControl<'fd> + for<'a> RecvControl<Value<'a> = T> + Debug + PartialEq,
-{
-    let space = cmsg::space(payload.len()).unwrap();
-    for offset in 0..8 {
-        let mut bytes = vec![0xa5; offset + space + 8];
-        let len = cmsg::encode(&value, &mut bytes[offset..]).unwrap();
-        assert_eq!(len, space, "{value:?}");
-        assert!(bytes[..offset].iter().chain(&bytes[offset + len..]).all(|&byte| byte == 0xa5), "{value:?}");
-        let found = parser::cmsgs(&bytes[offset..offset + len]).collect::<Vec<_>>();
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].payload(), payload, "{value:?}");
-        let padding = offset + sys::HEADER + payload.len()..offset + len;
-        assert!(bytes[padding].iter().all(|&byte| byte == 0), "padding is zeroed");
-        assert!(T::matches(found[0].id()));
-        assert_eq!(T::decode(found[0]).unwrap(), value);
-        // The last message may come without its padding.
-        let unpadded = &bytes[offset..offset + cmsg::len(payload.len()).unwrap()];
-        assert_eq!(T::decode(parser::cmsgs(unpadded).next().unwrap()).unwrap(), value);
-    }
-    for room in 0..space {
-        let error = cmsg::encode(&value, &mut vec![0; room]).unwrap_err();
-        assert_eq!(error, EncodeError::ControlSpace { needed: space, available: room });
-    }
-}
-
-fn refuses_lengths<T: for<'a> RecvControl<Value<'a> = T> + Debug>(id: CmsgId, lengths: &[usize], expected: usize) {
-    for found in (0..64).filter(|found| !lengths.contains(found)) {
-        let error = T::decode(RawCmsg::new(id, &vec![1; found])).unwrap_err();
-        // The shortest form, where there are two: nothing at all is too short for either.
-        let expected = if found == 0 && lengths.contains(&1) { 1 } else { expected };
-        assert_eq!(error, DecodeError::Length { expected, found }, "{id:?}");
-        let as_enum = parser::ControlMessage::decode(RawCmsg::new(id, &vec![1; found])).clone_error();
-        assert_eq!(as_enum, Some(error), "the raw message stays reachable");
-    }
-}
-
-impl parser::ControlMessage<'_> {
-    fn clone_error(&self) -> Option<DecodeError> {
-        match self {
-            Self::Malformed(cut) => Some(cut.error),
-            _ => None,
-        }
-    }
-}
+use crate::{cmsg, parser};
 
 const INT: usize = 4;
 
@@ -65,12 +16,12 @@ fn every_byte_round_trips_as_an_int() {
         let int = i32::from(value).to_ne_bytes();
         if value > 0 {
             #[cfg(linux_like)]
-            round_trips(IpTtl(value), &int);
+            round_trips(IpTtl(value), IpTtl::RECEIVED, &int);
         }
         #[cfg(linux_like)]
-        round_trips(IpTos(value), &int);
-        round_trips(Ipv6HopLimit(value), &int);
-        round_trips(TClass(value), &int);
+        round_trips(IpTos(value), IpTos::RECEIVED, &int);
+        round_trips(Ipv6HopLimit(value), Ipv6HopLimit::ID, &int);
+        round_trips(TClass(value), TClass::ID, &int);
     }
 }
 
@@ -80,22 +31,22 @@ fn packet_info_round_trips() {
     let v4 = IpPktInfo { ifindex: 7, spec_dst: Ipv4Addr::new(192, 0, 2, 1), addr: Ipv4Addr::new(192, 0, 2, 255) };
     let mut payload = 7u32.to_ne_bytes().to_vec();
     payload.extend([192, 0, 2, 1, 192, 0, 2, 255]);
-    round_trips(v4, &payload);
-    round_trips(PktInfo::from(v4), &payload);
+    round_trips(v4, IpPktInfo::ID, &payload);
+    round_trips(PktInfo::from(v4), IpPktInfo::ID, &payload);
 
     let addr: Ipv6Addr = "2001:db8::1".parse().unwrap();
     let v6 = Ipv6PktInfo { addr, ifindex: 0x0102_0304 };
     let mut payload = addr.octets().to_vec();
     payload.extend(0x0102_0304u32.to_ne_bytes());
-    round_trips(v6, &payload);
-    round_trips(PktInfo::from(v6), &payload);
+    round_trips(v6, Ipv6PktInfo::ID, &payload);
+    round_trips(PktInfo::from(v6), Ipv6PktInfo::ID, &payload);
 }
 
 #[test]
 #[cfg(linux_like)]
 fn credentials_round_trip() {
     let payload = [1i32.to_ne_bytes(), 1000u32.to_ne_bytes(), u32::MAX.to_ne_bytes()].concat();
-    round_trips(Credentials { pid: 1, uid: 1000, gid: u32::MAX }, &payload);
+    round_trips(Credentials { pid: 1, uid: 1000, gid: u32::MAX }, Credentials::ID, &payload);
 }
 
 /// PA06
@@ -122,10 +73,10 @@ fn values_outside_a_byte_are_refused() {
         let payload = found.to_ne_bytes();
         let cmsg = |id| RawCmsg::new(id, &payload);
         let error = |field| DecodeError::Value { field, expected: "0..=255", found: found.into() };
-        assert_eq!(IpTtl::decode(cmsg(IpTtl::RECEIVED)), Err(error("IP_TTL")));
-        assert_eq!(IpTos::decode(cmsg(IpTos::RECEIVED)), Err(error("IP_TOS")));
-        assert_eq!(Ipv6HopLimit::decode(cmsg(Ipv6HopLimit::ID)), Err(error("IPV6_HOPLIMIT")));
-        assert_eq!(TClass::decode(cmsg(TClass::ID)), Err(error("IPV6_TCLASS")));
+        refuses::<IpTtl>(cmsg(IpTtl::RECEIVED), error("IP_TTL"));
+        refuses::<IpTos>(cmsg(IpTos::RECEIVED), error("IP_TOS"));
+        refuses::<Ipv6HopLimit>(cmsg(Ipv6HopLimit::ID), error("IPV6_HOPLIMIT"));
+        refuses::<TClass>(cmsg(TClass::ID), error("IPV6_TCLASS"));
     }
 }
 

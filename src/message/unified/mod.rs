@@ -13,11 +13,11 @@ use std::{io, os::fd::BorrowedFd};
 use nix::libc;
 
 use super::{RecvControl, SendControl};
-use crate::{cmsg::ControlOut, error::EncodeError, options::inet_family};
+use crate::{cmsg::ControlOut, error::EncodeError, options::Families};
 
 /// Enables the IPv6 option and, at best effort, the IPv4 one for mapped peers; on an IPv4 socket that one alone.
 fn set_both<V4: RecvControl, V6: RecvControl>(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
-    if inet_family(socket)? == libc::AF_INET {
+    if Families::INET.require(socket)? == libc::AF_INET {
         return V4::set_enabled(socket, on);
     }
     V6::set_enabled(socket, on)?;

@@ -12,7 +12,7 @@ use crate::{
     cmsg::{CmsgId, ControlOut, RawCmsg},
     error::{DecodeError, EncodeError},
     message::{IpPktInfo, Ipv6PktInfo, RecvControl, SendControl},
-    options::inet_family,
+    options::Families,
 };
 
 /// Interface and addresses of one datagram, both families (`IP_PKTINFO`, `IPV6_PKTINFO`).
@@ -188,7 +188,7 @@ impl RecvControl for PktInfo {
     }
 
     fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
-        if inet_family(socket)? == libc::AF_INET {
+        if Families::INET.require(socket)? == libc::AF_INET {
             IpPktInfo::set_enabled(socket, on)
         } else {
             Ipv6PktInfo::set_enabled(socket, on)

@@ -1,0 +1,88 @@
+//! What the message types have alike, so that a type says only what is its own: identity, payload, option.
+
+use crate::{cmsg::RawCmsg, error::DecodeError};
+
+/// How a type is sent: its identity, and its payload as bytes (`?` may refuse a value).
+macro_rules! sends {
+    ($type:ty, $id:expr, |$message:ident| $payload:expr) => {
+        impl $crate::cmsg::SendControl<'_> for $type {
+            #[inline(always)]
+            fn encode(&self, out: &mut $crate::cmsg::ControlOut<'_, '_>) -> Result<(), $crate::error::EncodeError> {
+                let $message = self;
+                out.push($id, &$payload)
+            }
+        }
+    };
+}
+
+/// How a type is received: its identities, the length of its payload, how to read it, and the option that asks for it.
+/// With `view`, the type has a lifetime and borrows the payload.
+macro_rules! receives {
+    ($type:ident, $($id:path)|+, $len:expr, |$cmsg:ident| $value:expr, $option:expr) => {
+        receives!(@ [$type] [Self] [$($id)|+] $len, |$cmsg| $value, $option);
+    };
+    (view $type:ident, $($id:path)|+, $len:expr, |$cmsg:ident| $value:expr, $option:expr) => {
+        receives!(@ [$type<'_>] [$type<'a>] [$($id)|+] $len, |$cmsg| $value, $option);
+    };
+    (@ [$type:ty] [$as:ty] [$($id:path)|+] $len:expr, |$cmsg:ident| $value:expr, $option:expr) => {
+        impl $crate::message::RecvControl for $type {
+            type Value<'a> = $as;
+            const PAYLOAD_LEN: usize = $len;
+
+            #[inline(always)]
+            fn matches(id: $crate::cmsg::CmsgId) -> bool {
+                $(id == $id)||+
+            }
+
+            #[inline(always)]
+            fn decode($cmsg: $crate::cmsg::RawCmsg<'_>) -> Result<Self::Value<'_>, $crate::error::DecodeError> {
+                $value
+            }
+
+            fn set_enabled(socket: std::os::fd::BorrowedFd<'_>, on: bool) -> std::io::Result<()> {
+                $option.set(socket, on)
+            }
+        }
+    };
+}
+
+/// A payload that is an `int` in the range of a byte. One byte alone is none: it is what is left of an int that was
+/// cut.
+#[inline(always)]
+pub(super) fn small_int(cmsg: RawCmsg<'_>, field: &'static str) -> Result<u8, DecodeError> {
+    let int = cmsg.int()?;
+    u8::try_from(int).map_err(|_| DecodeError::Value { field, expected: "0..=255", found: int.into() })
+}
+
+/// A payload that is one byte, or an `int` in its range: the systems differ.
+#[inline(always)]
+pub(super) fn byte(cmsg: RawCmsg<'_>, field: &'static str) -> Result<u8, DecodeError> {
+    match *cmsg.payload() {
+        [byte] => Ok(byte),
+        [] => Err(DecodeError::Length { expected: 1, found: 0 }),
+        _ => small_int(cmsg, field),
+    }
+}
+
+/// A payload that is an `int`, a count: not negative.
+#[inline(always)]
+#[cfg_attr(not(linux_like), allow(dead_code, reason = "Linux has them"))]
+pub(super) fn count(cmsg: RawCmsg<'_>, field: &'static str) -> Result<u32, DecodeError> {
+    let int = cmsg.int()?;
+    u32::try_from(int).map_err(|_| DecodeError::Value { field, expected: "0..=2147483647", found: int.into() })
+}
+
+/// A payload that is a `u32` in host byte order.
+#[inline(always)]
+pub(super) fn word(cmsg: RawCmsg<'_>) -> Result<u32, DecodeError> {
+    cmsg.array().map(u32::from_ne_bytes)
+}
+
+/// The bytes of a field of a C structure. A field that is not inside it does not compile.
+#[inline(always)]
+pub(super) fn field<const AT: usize, const LEN: usize, const SIZE: usize>(bytes: &[u8; SIZE]) -> [u8; LEN] {
+    const { assert!(AT + LEN <= SIZE, "a field of the structure") };
+    let mut field = [0; LEN];
+    field.copy_from_slice(&bytes[AT..AT + LEN]);
+    field
+}
