@@ -42,6 +42,12 @@ pub fn socket_family(socket: impl AsFd) -> io::Result<i32> {
     sys::domain(socket.as_fd())
 }
 
+/// The protocol of a socket (`SO_PROTOCOL`).
+#[cfg(linux_like)]
+pub(crate) fn socket_protocol(socket: BorrowedFd<'_>) -> io::Result<i32> {
+    sys::int_option(socket, libc::SOL_SOCKET, libc::SO_PROTOCOL)
+}
+
 /// The families whose sockets deliver a message: on others an option of the same number would set something else.
 #[derive(Clone, Copy)]
 pub(crate) struct Families {
@@ -63,6 +69,13 @@ impl Families {
     pub(crate) const NETLINK: Self = Self { list: &[libc::AF_NETLINK], names: "AF_NETLINK" };
     #[cfg(linux_like)]
     pub(crate) const PACKET: Self = Self { list: &[libc::AF_PACKET], names: "AF_PACKET" };
+
+    /// Those with an error queue of their own: the others ignore `MSG_ERRQUEUE` and hand out ordinary messages.
+    #[cfg(linux_like)]
+    pub(crate) const ERROR_QUEUE: Self = Self {
+        list: &[libc::AF_INET, libc::AF_INET6, libc::AF_PACKET, libc::AF_CAN, libc::AF_VSOCK, libc::AF_BLUETOOTH],
+        names: "AF_INET, AF_INET6, AF_PACKET, AF_CAN, AF_VSOCK or AF_BLUETOOTH",
+    };
 
     /// The socket's family, if it is one of them.
     pub(crate) fn require(self, socket: BorrowedFd<'_>) -> io::Result<i32> {

@@ -13,7 +13,7 @@ use std::{fmt, iter::FusedIterator};
 
 pub use crate::cmsg::Cmsgs;
 #[cfg(linux_like)]
-use crate::message::{Credentials, UdpGro};
+use crate::message::{Credentials, ExtendedError, UdpGro};
 use crate::{
     cmsg::{CmsgId, ControlOut, RawCmsg},
     error::DecodeError,
@@ -216,6 +216,13 @@ control_messages! {
     TClass(TClass): "IPV6_TCLASS" = TClass::ID;
     Ipv6PktInfo(Ipv6PktInfo): "IPV6_PKTINFO" = Ipv6PktInfo::ID;
     UdpGro(UdpGro): "UDP_GRO" = UdpGro::ID;
+    ExtendedError(ExtendedError):
+        "IP_RECVERR" = ExtendedError::IP,
+        "IPV6_RECVERR" = ExtendedError::IPV6,
+        "PACKET_TX_TIMESTAMP" = ExtendedError::PACKET,
+        "VSOCK_RECVERR" = ExtendedError::VSOCK,
+        "SCM_CAN_RAW_ERRQUEUE" = ExtendedError::CAN_RAW,
+        "SCM_J1939_ERRQUEUE" = ExtendedError::J1939;
 }
 
 #[cfg(not(linux_like))]

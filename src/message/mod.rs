@@ -26,6 +26,8 @@
 #[macro_use]
 mod rows;
 
+#[cfg(linux_like)]
+mod error_queue;
 mod ip;
 mod ipv6;
 mod rights;
@@ -36,6 +38,8 @@ mod timestamp;
 mod udp;
 mod unified;
 
+#[cfg(linux_like)]
+pub use error_queue::{ExtendedError, Meaning, Origin, TimestampPoint, ZeroCopied};
 pub use ip::{IpPktInfo, IpTos, IpTtl};
 pub use ipv6::{Ipv6HopLimit, Ipv6PktInfo, TClass};
 pub use rights::{BorrowFd, ReceivedRights, ScmRights, ScmRightsSpace};

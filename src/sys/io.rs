@@ -109,7 +109,8 @@ pub(crate) fn set_int_option(socket: BorrowedFd<'_>, level: c_int, name: c_int, 
     if status == 0 { Ok(()) } else { Err(last_error()) }
 }
 
-fn int_option(socket: BorrowedFd<'_>, level: c_int, name: c_int) -> io::Result<c_int> {
+/// getsockopt(2) with an `int`.
+pub(crate) fn int_option(socket: BorrowedFd<'_>, level: c_int, name: c_int) -> io::Result<c_int> {
     let mut value: c_int = 0;
     let mut len = size_of::<c_int>() as libc::socklen_t;
     // SAFETY: 1. the descriptor is borrowed, hence open; 2. `value` has the `len` bytes that are offered, and both
