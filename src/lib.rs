@@ -116,6 +116,8 @@ pub mod parser;
 mod addr;
 mod control;
 mod error;
+#[cfg(linux_like)]
+mod error_queue;
 mod flags;
 mod options;
 mod receive;
@@ -124,11 +126,15 @@ mod socket;
 mod sys;
 mod take;
 mod text;
+#[cfg(linux_like)]
+mod zerocopy;
 
 pub use addr::{SockAddr, ToSockAddr};
 pub use cmsg::{ControlOut, RawCmsg};
 pub use control::{ControlBuf, ControlBuffer, ControlVec};
 pub use error::{AddrError, DecodeError, EncodeError, FamilyError, FdCountError, ShortReadError, TruncatedError};
+#[cfg(linux_like)]
+pub use error_queue::{ErrorQueue, QueuedError};
 pub use flags::{MsgFlags, RecvFlags, SendFlags};
 pub use message::{RecvControl, RecvList, SendControl};
 pub use options::{set_option, socket_family};
@@ -140,3 +146,5 @@ mod readme {}
 
 pub use socket::{FdMessage, IntoFds, SocketExt};
 pub use take::TakeFds;
+#[cfg(linux_like)]
+pub use zerocopy::{Completion, ZeroCopy, ZeroCopyBuf, ZeroCopyError};

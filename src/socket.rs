@@ -6,6 +6,10 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
+use nix::libc;
+
+#[cfg(linux_like)]
+use crate::error_queue::{ErrorQueue, QueuedError};
 use crate::{
     control::ControlBuffer,
     error::FdCountError,
@@ -26,11 +30,39 @@ pub trait SocketExt: AsFd {
     ///
     /// # Errors
     ///
-    /// [`FamilyError`](crate::FamilyError) on a socket of a family that never delivers it, else that of setsockopt(2)
-    /// (ENOPROTOOPT: this kernel has no such option).
+    /// [`FamilyError`](crate::FamilyError) on a socket of a family that never delivers it, else that of setsockopt(2):
+    /// [`try_enable`](Self::try_enable) tells a kernel without the option from a failure.
     #[doc(alias = "setsockopt")]
     fn enable<L: RecvList>(&self) -> io::Result<()> {
         L::set_all_enabled(self.as_fd(), true)
+    }
+
+    /// The same, where the kernel may be too old or built without it: `Ok(false)` says that it has no such option for
+    /// this socket (ENOPROTOOPT, EOPNOTSUPP). Of a tuple, those before the one that is missing are enabled.
+    ///
+    /// ```
+    /// use ancillary::{SocketExt, message::Timestamp};
+    /// use std::net::UdpSocket;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let socket = UdpSocket::bind("127.0.0.1:0")?;
+    /// if !socket.try_enable::<Timestamp>()? {
+    ///     eprintln!("no receive timestamps here: using the time of reading");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`enable`](Self::enable), for every other reason.
+    #[doc(alias = "ENOPROTOOPT")]
+    fn try_enable<L: RecvList>(&self) -> io::Result<bool> {
+        match self.enable::<L>() {
+            Ok(()) => Ok(true),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOPROTOOPT | libc::EOPNOTSUPP)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Asks the kernel to deliver them no longer.
@@ -99,6 +131,35 @@ pub trait SocketExt: AsFd {
         control: &'c mut C,
     ) -> io::Result<Received<'c, C::List>> {
         RecvExact::new().recv(self.as_fd(), data, control)
+    }
+
+    /// The socket's error queue, if sockets of its kind have one.
+    ///
+    /// # Errors
+    ///
+    /// [`FamilyError`](crate::FamilyError) for AF_UNIX, netlink and others, which ignore `MSG_ERRQUEUE` and would hand out
+    /// ordinary messages; `Unsupported` for SCTP and DCCP, which do the same.
+    #[cfg(linux_like)]
+    #[doc(alias = "MSG_ERRQUEUE")]
+    fn error_queue(&self) -> io::Result<ErrorQueue<'_>> {
+        ErrorQueue::of(self.as_fd())
+    }
+
+    /// Reads one entry of the error queue, without ever blocking: the short form of
+    /// [`error_queue`](Self::error_queue), which looks at the socket once for many entries.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there is none; see [`ErrorQueue::recv`].
+    #[cfg(linux_like)]
+    #[doc(alias = "MSG_ERRQUEUE")]
+    #[doc(alias = "IP_RECVERR")]
+    fn recv_error<'d, 'c, C: ControlBuffer>(
+        &self,
+        data: &'d mut [u8],
+        control: &'c mut C,
+    ) -> io::Result<QueuedError<'c, C::List, &'d [u8]>> {
+        ErrorQueue::of(self.as_fd())?.recv(data, control)
     }
 
     /// Sends data with descriptors, in one call: on a stream perhaps not all of the data, but all of the descriptors.

@@ -353,8 +353,8 @@ fn a_payload_longer_than_a_length_can_say_is_refused() {
 fn zero_copy_is_refused_as_an_unknown_bit_too() {
     const MSG_ZEROCOPY: i32 = 0x0400_0000;
     no_leak(|| {
-        let error = EncodeError::Flag { flag: "MSG_ZEROCOPY", expected: "buffers owned until completion" };
-        let text = "MSG_ZEROCOPY needs buffers owned until completion";
+        let error = EncodeError::Flag { flag: "MSG_ZEROCOPY", expected: "buffers owned until completion (ZeroCopy)" };
+        let text = "MSG_ZEROCOPY needs buffers owned until completion (ZeroCopy)";
         for (a, b) in KINDS.map(pair) {
             for bits in [MSG_ZEROCOPY, MSG_ZEROCOPY | libc::MSG_DONTWAIT, -1] {
                 let flags = SendFlags::from_bits_retain(bits);

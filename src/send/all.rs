@@ -134,7 +134,7 @@ impl MsgHdr<'_> {
     }
 
     /// One call for what lies behind the first `skip` bytes.
-    fn send_rest(&self, socket: impl AsFd, skip: usize, control: &[u8]) -> io::Result<usize> {
+    pub(crate) fn send_rest(&self, socket: impl AsFd, skip: usize, control: &[u8]) -> io::Result<usize> {
         let (socket, name) = (socket.as_fd(), self.name.get());
         #[allow(unused_mut, reason = "only Linux connects while it sends")]
         let mut flags = self.flags;

@@ -25,6 +25,10 @@ use crate::{
 /// Bytes of control data that a header holds itself: 253 descriptors (1,032) and as much again as most messages need.
 const CONTROL: usize = 1280;
 
+/// include/linux/socket.h; libc lacks it on Android.
+#[cfg(linux_like)]
+const MSG_ZEROCOPY: i32 = 0x0400_0000;
+
 /// A message to send (`struct msghdr`): destination, buffers to gather, control messages, flags.
 ///
 /// Everything is borrowed or kept inline (2.5 KiB), nothing is allocated. The first error of a builder method is
@@ -212,12 +216,18 @@ impl<'a> MsgHdr<'a> {
     #[inline]
     pub fn flags(&mut self, flags: SendFlags) -> &mut Self {
         #[cfg(linux_like)]
-        const MSG_ZEROCOPY: i32 = 0x0400_0000; // libc lacks it on Android
-        #[cfg(linux_like)]
         if flags.bits() & MSG_ZEROCOPY != 0 {
-            return self.fail(EncodeError::Flag { flag: "MSG_ZEROCOPY", expected: "buffers owned until completion" });
+            let expected = "buffers owned until completion (ZeroCopy)";
+            return self.fail(EncodeError::Flag { flag: "MSG_ZEROCOPY", expected });
         }
         self.flags |= flags;
+        self
+    }
+
+    /// For data that is owned until completion, and what the type system calls `'static`.
+    #[cfg(linux_like)]
+    pub(crate) fn zerocopy(&mut self) -> &mut Self {
+        self.flags |= SendFlags::from_bits_retain(MSG_ZEROCOPY);
         self
     }
 

@@ -150,6 +150,11 @@ impl<'a> InboxMut<'a> {
         self.head.peer()
     }
 
+    #[cfg(linux_like)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Receives into buffers that may be uninitialised.
     #[inline(always)]
     pub(crate) fn recv(

@@ -1,0 +1,172 @@
+//! Reading a socket's error queue (Linux).
+
+use std::{
+    fmt, io,
+    ops::{Deref, DerefMut},
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use nix::libc;
+
+use crate::{
+    cmsg,
+    control::ControlBuffer,
+    error::{EncodeError, TruncatedError},
+    flags::{MsgFlags, RecvFlags},
+    message::{ExtendedError, RecvControl, RecvList},
+    options::{Families, socket_protocol},
+    receive::{MsgHdrMut, Received},
+};
+
+const IPPROTO_DCCP: i32 = 33; // include/uapi/linux/in.h
+const ROOM: usize = match cmsg::space(ExtendedError::PAYLOAD_LEN) {
+    Some(room) => room,
+    None => unreachable!(),
+};
+
+/// How many entries one [`ErrorQueue::drain`] reads at most, so that a flood of ICMP messages cannot keep it.
+const AT_MOST: usize = 4096;
+
+/// The error queue of a socket: network errors, timestamps of what was sent, completions of `MSG_ZEROCOPY`.
+///
+/// Made by [`SocketExt::error_queue`](crate::SocketExt::error_queue), which looks once whether there is one. A queue that
+/// is not empty shows as `POLLERR`, unasked.
+///
+/// ```
+/// use ancillary::{ControlBuf, SocketExt, message::{ExtendedError, Meaning}};
+/// use std::net::UdpSocket;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// socket.enable::<ExtendedError>()?;
+/// let nobody = UdpSocket::bind("127.0.0.1:0")?.local_addr()?; // closed again at once
+/// socket.send_to(b"anyone?", nobody)?;
+///
+/// let (mut data, mut control) = ([0; 64], ControlBuf::<ExtendedError>::new());
+/// let mut found = Vec::new();
+/// socket.error_queue()?.drain(&mut data, &mut control, |entry| {
+///     found.push((entry.error().meaning(), entry.data().to_vec(), entry.peer().and_then(|peer| peer.as_inet())));
+/// })?;
+/// assert_eq!(found, [(Meaning::PortUnreachable, b"anyone?".to_vec(), Some(nobody))]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[doc(alias = "MSG_ERRQUEUE")]
+pub struct ErrorQueue<'s> {
+    socket: BorrowedFd<'s>,
+}
+
+impl<'s> ErrorQueue<'s> {
+    pub(crate) fn of(socket: BorrowedFd<'s>) -> io::Result<Self> {
+        let family = Families::ERROR_QUEUE.require(socket)?;
+        if matches!(family, libc::AF_INET | libc::AF_INET6) {
+            // net/sctp/socket.c, net/dccp/proto.c: both ignore the flag.
+            let found = match socket_protocol(socket)? {
+                libc::IPPROTO_SCTP => "expected a protocol with an error queue, found IPPROTO_SCTP",
+                IPPROTO_DCCP => "expected a protocol with an error queue, found IPPROTO_DCCP",
+                _ => return Ok(Self { socket }),
+            };
+            return Err(io::Error::new(io::ErrorKind::Unsupported, found));
+        }
+        Ok(Self { socket })
+    }
+
+    /// Reads one entry; never blocks, whatever the socket's mode.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if the queue is empty. [`EncodeError::ControlSpace`] (`InvalidInput`) for a control buffer without
+    /// room for an [`ExtendedError`]: nothing is read then. [`TruncatedError`] (`InvalidData`) if other messages took
+    /// its room, so that the entry cannot be read; what arrived is in the control buffer.
+    pub fn recv<'d, 'c, C: ControlBuffer>(
+        &self,
+        data: &'d mut [u8],
+        control: &'c mut C,
+    ) -> io::Result<QueuedError<'c, C::List, &'d [u8]>> {
+        let available = control.inbox().0.capacity();
+        if available < ROOM {
+            return Err(EncodeError::ControlSpace { needed: ROOM, available }.into());
+        }
+        let received = MsgHdrMut::new().flags(RecvFlags::ERRQUEUE).recv_slice(self.socket, data, control)?;
+        match received.get::<ExtendedError>() {
+            Some(error) => Ok(QueuedError { error, received }),
+            None => Err(not_an_entry(received)),
+        }
+    }
+
+    /// Reads until the queue is empty, or 4,096 entries, and hands each to `f`; returns how many there were. Never blocks,
+    /// never waits.
+    ///
+    /// # Errors
+    ///
+    /// The first one of [`recv`](Self::recv) but `WouldBlock`; what comes behind stays in the queue.
+    pub fn drain<C: ControlBuffer>(
+        &self,
+        data: &mut [u8],
+        control: &mut C,
+        mut f: impl FnMut(QueuedError<'_, C::List, &[u8]>),
+    ) -> io::Result<usize> {
+        for read in 0..AT_MOST {
+            match self.recv(data, control) {
+                Ok(entry) => f(entry),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(read),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(AT_MOST)
+    }
+}
+
+impl AsFd for ErrorQueue<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket
+    }
+}
+
+#[cold]
+fn not_an_entry<L: RecvList>(received: Received<'_, L, &[u8]>) -> io::Error {
+    if received.flags().contains(MsgFlags::ERRQUEUE) {
+        let (len, control_len) = (received.len(), received.control_bytes().len());
+        return TruncatedError { data: false, control: true, len, control_len }.into();
+    }
+    io::Error::new(io::ErrorKind::Unsupported, "expected an entry of the error queue, found an ordinary message")
+}
+
+/// An entry of the error queue, with everything a received message has: [`data`](Received::data) is what could not be
+/// sent, or was; [`peer`](Received::peer) is where it went; timestamps and the like are beside the error.
+pub struct QueuedError<'a, L = (), D = ()> {
+    error: ExtendedError,
+    received: Received<'a, L, D>,
+}
+
+impl<L, D> QueuedError<'_, L, D> {
+    /// What happened.
+    #[inline]
+    #[must_use]
+    pub fn error(&self) -> &ExtendedError {
+        &self.error
+    }
+}
+
+impl<'a, L, D> Deref for QueuedError<'a, L, D> {
+    type Target = Received<'a, L, D>;
+
+    #[inline]
+    fn deref(&self) -> &Received<'a, L, D> {
+        &self.received
+    }
+}
+
+impl<L, D> DerefMut for QueuedError<'_, L, D> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.received
+    }
+}
+
+impl<L: RecvList, D> fmt::Debug for QueuedError<'_, L, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.received, f)
+    }
+}

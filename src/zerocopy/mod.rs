@@ -1,0 +1,363 @@
+//! Sends without a copy (`MSG_ZEROCOPY`; Linux).
+
+mod buffer;
+mod flight;
+
+pub use buffer::ZeroCopyBuf;
+
+use std::{
+    error::Error,
+    fmt, io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use nix::{
+    libc,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
+
+use crate::{
+    control::{ControlBuf, ControlBuffer},
+    error::EncodeError,
+    error_queue::{ErrorQueue, QueuedError},
+    message::{ExtendedError, Meaning, RecvList},
+    options::{Families, set_option},
+    send::MsgHdr,
+    sys,
+};
+use flight::Flight;
+
+const SO_ZEROCOPY: i32 = if cfg!(any(target_arch = "sparc", target_arch = "sparc64")) { 0x3e } else { 60 };
+
+/// A TCP or UDP socket whose sends are not copied (`MSG_ZEROCOPY`; Linux 4.14, UDP 5.0).
+///
+/// The kernel reads a buffer until the network card, or the peer's acknowledgement, is done with it. So the buffers are
+/// owned here, and come back when the kernel says so on the error queue. A buffer is never freed before: those still
+/// outstanding when this is dropped are leaked; [`wait`](Self::wait) before.
+///
+/// It pays from about 10 KiB in one send on a real network card. On loopback the kernel copies after all, later, and
+/// says so: the cost of the bookkeeping comes on top.
+///
+/// ```
+/// use ancillary::ZeroCopy;
+/// use std::{io::Read, net::{TcpListener, TcpStream}, time::Duration};
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = TcpListener::bind("127.0.0.1:0")?;
+/// # let socket = TcpStream::connect(listener.local_addr()?)?;
+/// # let mut peer = listener.accept()?.0;
+/// let mut out = ZeroCopy::new(socket)?;
+/// out.send(vec![7; 30_000])?;
+/// # peer.read_exact(&mut vec![0; 30_000])?;
+/// while out.pending() > 0 {
+///     out.wait(Duration::from_secs(1), |buffer: Vec<u8>, copied| {
+///         assert_eq!(buffer.len(), 30_000); // ours again, to be filled anew
+///         println!("copied after all: {copied}");
+///     })?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// What is only borrowed cannot be sent this way:
+///
+/// ```compile_fail
+/// use ancillary::ZeroCopy;
+///
+/// let data = vec![7; 30_000];
+/// let mut out = ZeroCopy::new(std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).unwrap();
+/// out.send(&data[..]).unwrap();
+/// ```
+///
+/// The kernel numbers the sends of a socket, and nothing else may send with `MSG_ZEROCOPY` on it: this is the only way in
+/// this crate, and [`new`](Self::new) refuses a socket that has `SO_ZEROCOPY` set already. Who reads the error queue by
+/// other means takes the completions away, and the buffers stay.
+///
+/// # References
+///
+/// Documentation/networking/msg_zerocopy.rst; net/core/skbuff.c, `msg_zerocopy_realloc`, `__msg_zerocopy_callback`
+#[doc(alias = "MSG_ZEROCOPY")]
+#[doc(alias = "SO_ZEROCOPY")]
+pub struct ZeroCopy<S, B> {
+    flight: Flight<B>,
+    /// Bytes sent of the newest buffer, if not all of it was.
+    begun: usize,
+    socket: S,
+    number: RawFd,
+}
+
+impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
+    /// Sets `SO_ZEROCOPY` on a TCP or UDP socket, of which `as_fd` always has to lend the same.
+    ///
+    /// # Errors
+    ///
+    /// [`FamilyError`](crate::FamilyError), or that of setsockopt(2), for other sockets (vsock, which numbers by other
+    /// rules, among them); `AlreadyExists` if the option is set, so that sends may have been counted: by another
+    /// `ZeroCopy`, or inherited from a listening socket. The option is never unset.
+    pub fn new(socket: S) -> io::Result<Self> {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let fd = socket.as_fd();
+        Families::INET.require(fd)?;
+        let guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        if sys::int_option(fd, libc::SOL_SOCKET, SO_ZEROCOPY)? != 0 {
+            let found = "expected a socket without SO_ZEROCOPY, found one whose sends may have been counted";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, found));
+        }
+        set_option(fd, libc::SOL_SOCKET, SO_ZEROCOPY, 1)?;
+        drop(guard);
+        let number = fd.as_raw_fd();
+        Ok(Self { flight: Flight::new(), begun: 0, socket, number })
+    }
+
+    /// The socket: to receive with, or to send small things the usual way.
+    pub fn socket(&self) -> &S {
+        &self.socket
+    }
+
+    /// Buffers that the kernel has not finished with.
+    pub fn pending(&self) -> usize {
+        self.flight.len()
+    }
+
+    /// Sends a buffer to the connected peer, in one call, and returns how many bytes went.
+    ///
+    /// On a non-blocking stream that may be fewer than it has: the buffer stays here, and [`resume`](Self::resume) sends
+    /// the rest. An empty buffer is dropped at once.
+    ///
+    /// # Errors
+    ///
+    /// That of sendmsg(2), with the buffer, which has not been sent: `WouldBlock`; ENOBUFS when too many completions have
+    /// not been read, or more memory is pinned than `RLIMIT_MEMLOCK` allows: [`wait`](Self::wait), or send it the usual
+    /// way. [`EncodeError::Begun`] if the rest of another buffer comes first.
+    pub fn send(&mut self, buffer: B) -> Result<usize, ZeroCopyError<B>> {
+        self.send_with(buffer, |_| {})
+    }
+
+    /// The same with a destination, control messages and flags, which `header` adds to the message.
+    ///
+    /// ```
+    /// use ancillary::{ZeroCopy, message::HopLimit};
+    /// use std::net::UdpSocket;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let peer = UdpSocket::bind("127.0.0.1:0")?;
+    /// # let to = peer.local_addr()?;
+    /// let mut out = ZeroCopy::new(UdpSocket::bind("127.0.0.1:0")?)?;
+    /// out.send_with([b"head".to_vec(), b"body".to_vec()], |header| {
+    ///     header.to(to).control(HopLimit(9));
+    /// })?;
+    /// # let mut data = [0; 9];
+    /// # assert_eq!(peer.recv(&mut data)?, 8);
+    /// # assert_eq!(&data[..8], b"headbody");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and those of the [`MsgHdr`].
+    pub fn send_with(
+        &mut self,
+        buffer: B,
+        header: impl for<'h> FnOnce(&mut MsgHdr<'h>),
+    ) -> Result<usize, ZeroCopyError<B>> {
+        if self.begun > 0 {
+            return Err(ZeroCopyError { error: EncodeError::Begun { sent: self.begun }.into(), buffer });
+        }
+        let sent = self.fd().and_then(|socket| {
+            let mut message = MsgHdr::new();
+            buffer.each(&mut |piece| {
+                message.data(piece);
+            });
+            header(&mut message);
+            message.zerocopy().send(socket)
+        });
+        match sent {
+            // Nothing was sent, so the kernel has counted nothing and has nothing.
+            Ok(0) => Ok(0),
+            Ok(sent) => {
+                let rest = sent < buffer::len(&buffer);
+                self.begun = if rest { sent } else { 0 };
+                self.flight.begin(buffer, rest);
+                Ok(sent)
+            }
+            Err(error) => Err(ZeroCopyError { error, buffer }),
+        }
+    }
+
+    /// Sends more of a buffer that went in part, and returns how many bytes went: 0 if there is no rest.
+    ///
+    /// # Errors
+    ///
+    /// That of sendmsg(2); the rest stays.
+    pub fn resume(&mut self) -> io::Result<usize> {
+        let Some(buffer) = self.flight.unfinished() else { return Ok(0) };
+        let mut message = MsgHdr::new();
+        buffer.each(&mut |piece| {
+            message.data(piece);
+        });
+        let sent = message.zerocopy().send_rest(self.fd()?, self.begun, &[])?;
+        if sent > 0 {
+            let rest = self.begun + sent < buffer::len(buffer);
+            self.begun = if rest { self.begun + sent } else { 0 };
+            self.flight.go_on(rest);
+        }
+        Ok(sent)
+    }
+
+    /// Bytes of the newest buffer that have not been sent.
+    pub fn unsent(&self) -> usize {
+        self.flight.unfinished().map_or(0, |buffer| buffer::len(buffer) - self.begun)
+    }
+
+    /// Reads the completions that have arrived, without waiting, and hands back the buffers that are free, each with
+    /// whether the kernel has copied it after all. Returns how many.
+    ///
+    /// # Errors
+    ///
+    /// An [`ExtendedError`] (`Other`) for an entry of another kind, which only a socket has that was asked for network
+    /// errors or timestamps: [`drain`](Self::drain) serves those.
+    pub fn complete(&mut self, mut released: impl FnMut(B, bool)) -> io::Result<usize> {
+        let (mut count, mut other) = (0, None);
+        self.drain(&mut [], &mut ControlBuf::<ExtendedError>::new(), |event| match event {
+            Completion::Released { buffer, copied } => {
+                count += 1;
+                released(buffer, copied);
+            }
+            Completion::Error(entry) => other = Some(*entry.error()),
+        })?;
+        match other {
+            Some(error) => Err(io::Error::other(error)),
+            None => Ok(count),
+        }
+    }
+
+    /// Reads the whole error queue, without waiting: free buffers, and entries of other kinds.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ErrorQueue::drain`](crate::ErrorQueue::drain).
+    pub fn drain<C: ControlBuffer>(
+        &mut self,
+        data: &mut [u8],
+        control: &mut C,
+        mut f: impl FnMut(Completion<'_, B, C::List>),
+    ) -> io::Result<()> {
+        let Self { flight, socket, .. } = self;
+        ErrorQueue::of(socket.as_fd())?.drain(data, control, |entry| match entry.error().meaning() {
+            Meaning::ZeroCopied(range) => {
+                flight.complete(range, &mut |buffer, copied| f(Completion::Released { buffer, copied }));
+            }
+            _ => f(Completion::Error(entry)),
+        })?;
+        Ok(())
+    }
+
+    /// Waits until a buffer is free, at most so long; then does what [`complete`](Self::complete) does. Returns how many
+    /// buffers came back: 0 after the time, or if none is pending.
+    ///
+    /// # Errors
+    ///
+    /// As [`complete`](Self::complete), and those of poll(2).
+    pub fn wait(&mut self, timeout: Duration, mut released: impl FnMut(B, bool)) -> io::Result<usize> {
+        let start = Instant::now();
+        let mut woken = false;
+        loop {
+            let found = self.complete(&mut released)?;
+            let left = timeout.saturating_sub(start.elapsed());
+            if found > 0 || self.pending() == 0 || left.is_zero() {
+                return Ok(found);
+            }
+            if woken {
+                // A connection that has failed shows as ready every time, with nothing to read.
+                std::thread::sleep(left.min(Duration::from_millis(1)));
+            }
+            // Rounded up, or the last fraction of a millisecond would be spent spinning.
+            let millis = u16::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(u16::MAX);
+            let mut fds = [PollFd::new(self.fd()?, PollFlags::empty())];
+            match poll(&mut fds, PollTimeout::from(millis)) {
+                Ok(ready) => woken = ready > 0,
+                Err(nix::Error::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// Gives up the rest of a buffer that was sent in part; it comes back when that part is complete, or at once.
+    pub fn abandon(&mut self, mut released: impl FnMut(B, bool)) {
+        self.begun = 0;
+        self.flight.give_up(&mut released);
+    }
+
+    fn fd(&self) -> io::Result<BorrowedFd<'_>> {
+        let socket = self.socket.as_fd();
+        if socket.as_raw_fd() != self.number {
+            let found = "expected the same socket as before, found another";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, found));
+        }
+        Ok(socket)
+    }
+}
+
+impl<S, B> fmt::Debug for ZeroCopy<S, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ZeroCopy {{ socket: {}, pending: {} }}", self.number, self.flight.len())
+    }
+}
+
+/// What [`ZeroCopy::drain`] found on the error queue.
+#[non_exhaustive]
+pub enum Completion<'a, B, L> {
+    /// The kernel has finished with a buffer.
+    Released {
+        /// The buffer.
+        buffer: B,
+        /// Whether the data was copied after all.
+        copied: bool,
+    },
+    /// A network error, or a timestamp.
+    Error(QueuedError<'a, L, &'a [u8]>),
+}
+
+impl<B, L: RecvList> fmt::Debug for Completion<'_, B, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Released { copied, .. } => write!(f, "Released {{ copied: {copied} }}"),
+            Self::Error(entry) => write!(f, "Error({entry:?})"),
+        }
+    }
+}
+
+/// Why [`ZeroCopy::send`] has sent nothing, with the buffer.
+pub struct ZeroCopyError<B> {
+    /// The reason.
+    pub error: io::Error,
+    /// The buffer, which the kernel does not have.
+    pub buffer: B,
+}
+
+impl<B> fmt::Debug for ZeroCopyError<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<B> fmt::Display for ZeroCopyError<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<B> Error for ZeroCopyError<B> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+impl<B> From<ZeroCopyError<B>> for io::Error {
+    fn from(error: ZeroCopyError<B>) -> Self {
+        error.error
+    }
+}
