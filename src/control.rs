@@ -1,11 +1,15 @@
 //! Buffers for received control data; they own the descriptors that arrive in them.
 
+#[cfg(linux_like)]
+use std::io;
 use std::{
     fmt,
     marker::PhantomData,
     os::fd::{BorrowedFd, OwnedFd},
 };
 
+#[cfg(linux_like)]
+use crate::take::take_pidfd;
 use crate::{
     addr::SockAddr,
     cmsg::Cmsgs,
@@ -208,6 +212,17 @@ macro_rules! buffer {
             /// [`FdCountError`] if there are more or fewer; none is taken then.
             pub fn take_fds_exact<const M: usize>(&mut self) -> Result<[OwnedFd; M], FdCountError> {
                 self.take_fds().exact()
+            }
+
+            /// Takes the descriptor of the sender's process (`SCM_PIDFD`), if one arrived and has not been taken.
+            ///
+            /// # Errors
+            ///
+            /// The kernel's reason for sending a number instead: EMFILE, ESRCH.
+            #[cfg(linux_like)]
+            #[doc(alias = "SCM_PIDFD")]
+            pub fn take_pidfd(&mut self) -> io::Result<Option<OwnedFd>> {
+                take_pidfd(self.inbox.as_mut())
             }
 
             /// Forgets the last message and closes the descriptors that nobody took.

@@ -14,12 +14,17 @@ use crate::{error::FamilyError, sys};
 const TAKES_A_DESCRIPTOR: [(i32, i32); 4] =
     [(libc::SOL_SOCKET, 50), (libc::SOL_SOCKET, 52), (libc::SOL_SOCKET, 54), (libc::SOL_PACKET, 22)];
 
+/// include/uapi/asm-generic/socket.h, arch/sparc/include/uapi/asm/socket.h
+#[cfg(linux_like)]
+pub(crate) const SO_ZEROCOPY: i32 = if cfg!(any(target_arch = "sparc", target_arch = "sparc64")) { 0x3e } else { 60 };
+
 /// Sets an option that is an `int` (setsockopt(2)); for messages of one's own.
 ///
 /// # Errors
 ///
 /// That of setsockopt(2). `InvalidInput` for Linux's options whose number is a descriptor (`SO_ATTACH_BPF`,
-/// `SO_ATTACH_REUSEPORT_EBPF`, `PACKET_FANOUT_DATA`): a descriptor has to be borrowed, not named.
+/// `SO_ATTACH_REUSEPORT_EBPF`, `PACKET_FANOUT_DATA`): a descriptor has to be borrowed, not named; and for `SO_ZEROCOPY`,
+/// which is [`ZeroCopy`](crate::ZeroCopy)'s.
 #[doc(alias = "setsockopt")]
 pub fn set_option(socket: impl AsFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     #[cfg(linux_like)]
@@ -28,6 +33,11 @@ pub fn set_option(socket: impl AsFd, level: i32, name: i32, value: i32) -> io::R
             io::ErrorKind::InvalidInput,
             "expected a number, found an option that is a descriptor",
         ));
+    }
+    #[cfg(linux_like)]
+    if (level, name) == (libc::SOL_SOCKET, SO_ZEROCOPY) {
+        let found = "expected an option that ZeroCopy does not set, found SO_ZEROCOPY";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, found));
     }
     sys::set_int_option(socket.as_fd(), level, name, value)
 }

@@ -13,7 +13,7 @@ use std::{fmt, iter::FusedIterator};
 
 pub use crate::cmsg::Cmsgs;
 #[cfg(linux_like)]
-use crate::message::{Credentials, ExtendedError, UdpGro};
+use crate::message::{Credentials, ExtendedError, ScmPidfd, UdpGro};
 use crate::{
     cmsg::{CmsgId, ControlOut, RawCmsg},
     error::DecodeError,
@@ -203,6 +203,7 @@ fn first_id(ids: &[CmsgId]) -> CmsgId {
 #[cfg(linux_like)]
 control_messages! {
     ScmRights(ReceivedRights<'a>): "SCM_RIGHTS" = CmsgId::RIGHTS;
+    ScmPidfd(ScmPidfd): "SCM_PIDFD" = ScmPidfd::ID;
     Credentials(Credentials): "SCM_CREDENTIALS" = Credentials::ID;
     Timestamp(Timestamp):
         "SCM_TIMESTAMPNS" = Timestamp::NANOS,

@@ -1,5 +1,7 @@
 //! Descriptors leaving a control buffer.
 
+#[cfg(linux_like)]
+use std::io;
 use std::{fmt, iter::FusedIterator, os::fd::OwnedFd};
 
 use crate::{
@@ -27,6 +29,16 @@ impl<'a> TakeFds<'a> {
             return Err(FdCountError { expected: N, found });
         }
         Ok(std::array::from_fn(|_| self.next().expect("counted above")))
+    }
+}
+
+/// Takes the pidfd of an inbox; an error number of the kernel's becomes an error.
+#[cfg(linux_like)]
+pub(crate) fn take_pidfd(mut inbox: InboxMut<'_>) -> io::Result<Option<OwnedFd>> {
+    match inbox.take_pidfd() {
+        Some(Ok(fd)) => Ok(Some(fd)),
+        Some(Err(number)) => Err(io::Error::from_raw_os_error(number.wrapping_neg())),
+        None => Ok(None),
     }
 }
 

@@ -25,6 +25,10 @@ impl CmsgId {
     /// `SCM_RIGHTS`, the one message that the carrier has to tell from the others: it alone can send descriptors.
     pub(crate) const RIGHTS: Self = Self::new(libc::SOL_SOCKET, libc::SCM_RIGHTS);
 
+    /// `SCM_PIDFD` (include/linux/socket.h), which carries a descriptor too, one way.
+    #[cfg(linux_like)]
+    pub(crate) const PIDFD: Self = Self::new(libc::SOL_SOCKET, 4);
+
     /// The message of this `cmsg_level` and `cmsg_type`.
     #[inline(always)]
     pub const fn new(level: i32, ty: i32) -> Self {

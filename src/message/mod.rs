@@ -30,6 +30,8 @@ mod rows;
 mod error_queue;
 mod ip;
 mod ipv6;
+#[cfg(linux_like)]
+mod pidfd;
 mod rights;
 #[cfg(linux_like)]
 mod socket;
@@ -42,6 +44,8 @@ mod unified;
 pub use error_queue::{ExtendedError, Meaning, Origin, TimestampPoint, ZeroCopied};
 pub use ip::{IpPktInfo, IpTos, IpTtl};
 pub use ipv6::{Ipv6HopLimit, Ipv6PktInfo, TClass};
+#[cfg(linux_like)]
+pub use pidfd::ScmPidfd;
 pub use rights::{BorrowFd, ReceivedRights, ScmRights, ScmRightsSpace};
 #[cfg(linux_like)]
 pub use socket::Credentials;

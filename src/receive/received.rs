@@ -1,11 +1,15 @@
 //! What a receive brought.
 
+#[cfg(linux_like)]
+use std::io;
 use std::{
     fmt,
     marker::PhantomData,
     os::fd::{BorrowedFd, OwnedFd},
 };
 
+#[cfg(linux_like)]
+use crate::take::take_pidfd;
 use crate::{
     addr::SockAddr,
     cmsg::Cmsgs,
@@ -183,6 +187,17 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
     #[doc(alias = "SCM_RIGHTS")]
     pub fn take_fds_exact<const N: usize>(&mut self) -> Result<[OwnedFd; N], FdCountError> {
         self.take_fds().exact()
+    }
+
+    /// Takes the descriptor of the sender's process (`SCM_PIDFD`), if one arrived and has not been taken.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's reason for sending a number instead: EMFILE, ESRCH.
+    #[cfg(linux_like)]
+    #[doc(alias = "SCM_PIDFD")]
+    pub fn take_pidfd(&mut self) -> io::Result<Option<OwnedFd>> {
+        take_pidfd(self.inbox.reborrow())
     }
 }
 

@@ -23,13 +23,11 @@ use crate::{
     error::EncodeError,
     error_queue::{ErrorQueue, QueuedError},
     message::{ExtendedError, Meaning, RecvList},
-    options::{Families, set_option},
+    options::{Families, SO_ZEROCOPY},
     send::MsgHdr,
     sys,
 };
 use flight::Flight;
-
-const SO_ZEROCOPY: i32 = if cfg!(any(target_arch = "sparc", target_arch = "sparc64")) { 0x3e } else { 60 };
 
 /// A TCP or UDP socket whose sends are not copied (`MSG_ZEROCOPY`; Linux 4.14, UDP 5.0).
 ///
@@ -105,7 +103,7 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
             let found = "expected a socket without SO_ZEROCOPY, found one whose sends may have been counted";
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, found));
         }
-        set_option(fd, libc::SOL_SOCKET, SO_ZEROCOPY, 1)?;
+        sys::set_int_option(fd, libc::SOL_SOCKET, SO_ZEROCOPY, 1)?;
         drop(guard);
         let number = fd.as_raw_fd();
         Ok(Self { flight: Flight::new(), begun: 0, socket, number })

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses a part")]
 #![allow(unreachable_pub, reason = "one module for several programs")]
 
+pub mod namespace;
 pub mod pipes;
 
 use std::{

@@ -2,7 +2,7 @@
 
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-#[cfg(any(linux_like, apple))]
+#[cfg(apple)]
 use nix::libc;
 
 use super::{Head, InboxMut};
@@ -11,9 +11,8 @@ use crate::{
     sys::HEADER,
 };
 
-/// Linux `SCM_PIDFD` (include/linux/socket.h, 6.5), which libc lacks.
-#[cfg(linux_like)]
-const SCM_PIDFD: libc::c_int = 4;
+/// What stands where a descriptor was.
+const TAKEN: [u8; 4] = (-1i32).to_ne_bytes();
 
 pub(super) enum Carries {
     Fds,
@@ -27,7 +26,7 @@ pub(super) fn carries(id: CmsgId) -> Carries {
         return Carries::Fds;
     }
     #[cfg(linux_like)]
-    if id == CmsgId::new(libc::SOL_SOCKET, SCM_PIDFD) {
+    if id == CmsgId::PIDFD {
         return Carries::Pidfd;
     }
     Carries::Nothing
@@ -35,7 +34,7 @@ pub(super) fn carries(id: CmsgId) -> Carries {
 
 /// Whether a payload of descriptors holds none that is still owned.
 pub(super) fn all_taken(payload: &[u8]) -> bool {
-    payload.chunks_exact(4).all(|slot| slot == (-1i32).to_ne_bytes())
+    payload.chunks_exact(4).all(|slot| slot == TAKEN)
 }
 
 /// How far a walk over the descriptors has come.
@@ -126,7 +125,7 @@ impl InboxMut<'_> {
             };
             if fd >= 0 {
                 // Given away exactly once: the number goes before the owner is made.
-                *self.bytes.get_mut(at..)?.first_chunk_mut()? = (-1i32).to_ne_bytes();
+                *self.bytes.get_mut(at..)?.first_chunk_mut()? = TAKEN;
                 // SAFETY: 1. `owns` is true and the slot lies in a message that carries descriptors (the cursor's
                 // invariant), so the kernel installed this one for us and nobody else owns it; 2. it is not negative;
                 // 3. its slot holds -1 now, so it is not given twice.
@@ -134,6 +133,35 @@ impl InboxMut<'_> {
             }
         }
         None
+    }
+
+    /// Takes the descriptor of the sender's process, if one arrived; a negative number that is not -1, which says that it
+    /// has been taken, is the reason why there is none.
+    #[cfg(linux_like)]
+    pub(crate) fn take_pidfd(&mut self) -> Option<Result<OwnedFd, RawFd>> {
+        let mut at = 0;
+        let slot = loop {
+            let rest = self.received().get(at..)?;
+            let mut walk = Cmsgs::new(rest);
+            let cmsg = walk.next()?;
+            match (carries(cmsg.id()), cmsg.payload().first_chunk::<4>()) {
+                (Carries::Pidfd, Some(&slot)) if slot != TAKEN => break (at + HEADER, RawFd::from_ne_bytes(slot)),
+                _ => at += rest.len() - walk.rest().len(),
+            }
+        };
+        let (at, fd) = slot;
+        if fd < 0 {
+            return Some(Err(fd));
+        }
+        if !self.head.owns {
+            return None;
+        }
+        // Given away exactly once: the number goes before the owner is made.
+        *self.bytes.get_mut(at..)?.first_chunk_mut()? = TAKEN;
+        // SAFETY: 1. `owns` is true and the slot is the payload of a message that carries a descriptor, among the bytes
+        // of the last receive, so the kernel installed this one for us and nobody else owns it; 2. it is not negative;
+        // 3. its slot holds -1 now, so it is not given twice.
+        Some(Ok(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
     /// Closes what nobody took from the messages at `start` and behind.

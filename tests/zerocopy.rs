@@ -1,0 +1,293 @@
+//! `MSG_ZEROCOPY`: what arrives is what was given, and every buffer comes back when the kernel has finished with it.
+
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::{
+    io::{self, ErrorKind, Read},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::{fd::AsFd, unix::net::UnixStream},
+    sync::Arc,
+    time::Duration,
+};
+
+use ancillary::{
+    Completion, ControlBuf, EncodeError, ErrorQueue, MsgHdr, SendFlags, SocketExt, ZeroCopy, ZeroCopyBuf,
+    message::{ExtendedError, HopLimit, Meaning},
+    set_option,
+};
+use common::{TIMEOUT, cause, has_v6};
+use nix::{
+    libc,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
+
+const WAIT: Duration = Duration::from_secs(20);
+
+fn tcp(ip: IpAddr) -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind((ip, 0)).unwrap();
+    let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let peer = listener.accept().unwrap().0;
+    for socket in [&socket, &peer] {
+        socket.set_read_timeout(TIMEOUT).unwrap();
+        socket.set_write_timeout(TIMEOUT).unwrap();
+    }
+    (socket, peer)
+}
+
+fn udp(ip: IpAddr) -> (UdpSocket, UdpSocket) {
+    let (socket, peer) = (UdpSocket::bind((ip, 0)).unwrap(), UdpSocket::bind((ip, 0)).unwrap());
+    socket.connect(peer.local_addr().unwrap()).unwrap();
+    peer.set_read_timeout(TIMEOUT).unwrap();
+    (socket, peer)
+}
+
+fn ips(test: &str) -> Vec<IpAddr> {
+    let mut ips = vec![Ipv4Addr::LOCALHOST.into()];
+    if has_v6(test) {
+        ips.push(Ipv6Addr::LOCALHOST.into());
+    }
+    ips
+}
+
+/// Collects until nothing is pending; a buffer that does not come back is a failure.
+fn collect<S: AsFd, B: ZeroCopyBuf>(out: &mut ZeroCopy<S, B>) -> Vec<B> {
+    let mut found = Vec::new();
+    while out.pending() > 0 {
+        let came = out.wait(WAIT, |buffer, _| found.push(buffer)).unwrap();
+        assert!(came > 0, "{out:?}");
+    }
+    found
+}
+
+/// ZC01, ZC02
+#[test]
+fn every_buffer_comes_back_from_a_stream() {
+    for ip in ips("every_buffer_comes_back_from_a_stream") {
+        let (socket, mut peer) = tcp(ip);
+        let mut out = ZeroCopy::new(socket).unwrap();
+        let reader = std::thread::spawn(move || {
+            let mut data = Vec::new();
+            peer.read_to_end(&mut data).unwrap();
+            data
+        });
+        let buffers: Vec<Vec<u8>> = (0..50u8).map(|i| vec![i; 1000 * usize::from(i) + 1]).collect();
+        for buffer in &buffers {
+            assert_eq!(out.send(buffer.clone()).unwrap(), buffer.len());
+        }
+        assert_eq!(collect(&mut out), buffers);
+        drop(out);
+        assert_eq!(reader.join().unwrap(), buffers.concat());
+    }
+}
+
+/// ZC01, ZC02
+#[test]
+fn every_buffer_comes_back_from_datagrams() {
+    for ip in ips("every_buffer_comes_back_from_datagrams") {
+        let (socket, peer) = udp(ip);
+        let mut out = ZeroCopy::new(socket).unwrap();
+        let mut data = vec![0; 65536];
+        let mut copied = 0;
+        for i in 1..=30u8 {
+            out.send(Arc::<[u8]>::from(vec![i; 1000])).unwrap();
+            assert_eq!(peer.recv(&mut data).unwrap(), 1000);
+            assert_eq!(data[..1000], [i; 1000]);
+        }
+        while out.pending() > 0 {
+            assert!(out.wait(WAIT, |_, was| copied += u32::from(was)).unwrap() > 0);
+        }
+        assert_eq!(copied, 30, "loopback copies");
+    }
+}
+
+#[test]
+fn pieces_destination_and_control_messages_go_together() {
+    let (a, b) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    b.set_read_timeout(TIMEOUT).unwrap();
+    b.enable::<HopLimit>().unwrap();
+    let to = b.local_addr().unwrap();
+    let mut out = ZeroCopy::new(&a).unwrap();
+    out.send_with([&b"head"[..], b"", b"body"], |header| {
+        header.to(to).control(HopLimit(9)).data(b"tail");
+    })
+    .unwrap();
+    let (mut data, mut control) = ([0; 64], ControlBuf::<HopLimit>::new());
+    let message = b.recv_msg(&mut data, &mut control).unwrap();
+    assert_eq!((message.data(), message.extract()), (&b"headbodytail"[..], Some(HopLimit(9))));
+    assert_eq!(collect(&mut out).len(), 1);
+}
+
+/// ZC03
+#[test]
+fn an_empty_buffer_has_no_number() {
+    let (socket, peer) = udp(Ipv4Addr::LOCALHOST.into());
+    let mut out = ZeroCopy::new(socket).unwrap();
+    for data in [vec![], vec![1; 100], vec![], vec![2; 100]] {
+        assert_eq!(out.send(data.clone()).unwrap(), data.len());
+        assert_eq!(peer.recv(&mut [0; 200]).unwrap(), data.len());
+    }
+    assert_eq!(out.pending(), 2);
+    assert_eq!(collect(&mut out), [vec![1; 100], vec![2; 100]]);
+}
+
+/// ZC03
+#[test]
+fn one_socket_has_one_counter() {
+    let (socket, _peer) = udp(Ipv4Addr::LOCALHOST.into());
+    let clone = socket.try_clone().unwrap();
+    let out = ZeroCopy::<_, Vec<u8>>::new(socket).unwrap();
+    let error = ZeroCopy::<_, Vec<u8>>::new(clone).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+    drop(out);
+    let (stream, _other) = UnixStream::pair().unwrap();
+    assert!(ZeroCopy::<_, Vec<u8>>::new(stream).is_err());
+}
+
+#[test]
+fn the_flag_on_borrowed_data_is_still_refused() {
+    let (socket, peer) = udp(Ipv4Addr::LOCALHOST.into());
+    let mut out = ZeroCopy::new(socket).unwrap();
+    let flag = SendFlags::from_bits_retain(0x0400_0000);
+    let refused = MsgHdr::new().data(b"borrowed").flags(flag).send(out.socket()).unwrap_err();
+    assert!(matches!(cause(&refused), Some(EncodeError::Flag { flag: "MSG_ZEROCOPY", .. })));
+    let failed = out
+        .send_with(vec![1; 10], |header| {
+            header.flags(flag);
+        })
+        .unwrap_err();
+    assert_eq!(failed.buffer, [1; 10]);
+    peer.set_nonblocking(true).unwrap();
+    assert!(peer.recv(&mut [0; 9]).is_err(), "nothing was sent");
+}
+
+#[test]
+fn a_send_that_fails_gives_the_buffer_back_and_counts_nothing() {
+    let (socket, peer) = udp(Ipv4Addr::LOCALHOST.into());
+    let mut out = ZeroCopy::new(socket).unwrap();
+    let failed = out.send(vec![7; 70_000]).unwrap_err();
+    assert_eq!(failed.error.raw_os_error(), Some(libc::EMSGSIZE));
+    assert_eq!((failed.buffer.len(), out.pending()), (70_000, 0));
+    // The next one has the first number, or it would never come back.
+    out.send(vec![8; 500]).unwrap();
+    assert_eq!(peer.recv(&mut [0; 600]).unwrap(), 500);
+    assert_eq!(collect(&mut out), [vec![8; 500]]);
+    let error: io::Error = out.send(vec![7; 70_000]).unwrap_err().into();
+    assert_eq!(error.raw_os_error(), Some(libc::EMSGSIZE));
+}
+
+/// Bytes that wait in the send queue are in the buffer, and nowhere else.
+#[test]
+fn a_buffer_stays_while_its_bytes_wait_to_be_sent_and_its_rest_can_follow() {
+    let (socket, mut peer) = tcp(Ipv4Addr::LOCALHOST.into());
+    socket.set_nonblocking(true).unwrap();
+    let data: Vec<u8> = (0..8_000_000u32).map(|i| (i / 7) as u8).collect();
+    let mut out = ZeroCopy::new(socket).unwrap();
+    let first = out.send(data.clone()).unwrap();
+    assert!(first < data.len(), "the queue is shorter than that");
+    assert_eq!(out.unsent(), data.len() - first);
+    let refused = out.send(vec![1]).unwrap_err();
+    assert_eq!(cause(&refused.error), Some(EncodeError::Begun { sent: first }));
+
+    let mut received = Vec::new();
+    let mut chunk = vec![0; 1 << 16];
+    while out.unsent() > 0 {
+        assert_eq!(out.complete(|_, _| panic!("it is still needed")).unwrap(), 0);
+        match out.resume() {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let len = peer.read(&mut chunk).unwrap();
+                received.extend_from_slice(&chunk[..len]);
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(out.resume().unwrap(), 0);
+    assert_eq!(out.pending(), 1);
+    while received.len() < data.len() {
+        let len = peer.read(&mut chunk).unwrap();
+        received.extend_from_slice(&chunk[..len]);
+    }
+    let back = collect(&mut out);
+    assert!(received == data && back == [data]);
+}
+
+#[test]
+fn a_rest_that_is_given_up_comes_back_with_the_part_that_went() {
+    let (socket, peer) = tcp(Ipv4Addr::LOCALHOST.into());
+    socket.set_nonblocking(true).unwrap();
+    let mut out = ZeroCopy::new(socket).unwrap();
+    out.send(vec![7; 8_000_000]).unwrap();
+    assert!(out.unsent() > 0);
+    out.abandon(|_, _| panic!("the kernel has a part of it"));
+    assert_eq!((out.unsent(), out.pending()), (0, 1));
+    drop(peer); // with unread data: a reset, which ends everything
+    assert_eq!(collect(&mut out).len(), 1);
+    assert_eq!(out.wait(Duration::ZERO, |_, _| ()).unwrap(), 0);
+}
+
+#[test]
+fn waiting_ends_with_the_time_if_nothing_comes_back() {
+    let (socket, _peer) = tcp(Ipv4Addr::LOCALHOST.into());
+    socket.set_nonblocking(true).unwrap();
+    let mut out = ZeroCopy::new(socket).unwrap();
+    out.send(vec![7; 8_000_000]).unwrap();
+    assert_eq!(out.wait(Duration::from_millis(20), |_, _| panic!("its rest is not sent")).unwrap(), 0);
+}
+
+#[test]
+fn other_entries_of_the_queue_are_handed_on() {
+    let nobody: SocketAddr = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.enable::<ExtendedError>().unwrap();
+    let mut out = ZeroCopy::new(socket).unwrap();
+    let to = |header: &mut MsgHdr<'_>| {
+        header.to(nobody);
+    };
+    out.send_with(vec![1; 100], to).unwrap();
+    let (mut released, mut errors) = (0, Vec::new());
+    let mut control = ControlBuf::<ExtendedError>::new();
+    out.drain(&mut [0; 200], &mut control, |event| match event {
+        Completion::Released { buffer, .. } => released += buffer.len(),
+        Completion::Error(entry) => errors.push((entry.error().meaning(), entry.len())),
+        other => panic!("{other:?}"),
+    })
+    .unwrap();
+    assert_eq!((released, errors), (100, vec![(Meaning::PortUnreachable, 100)]));
+
+    while out.send_with(vec![2; 100], to).is_err() {}
+    let error = out.complete(|_, _| ()).unwrap_err();
+    assert_eq!(cause::<ExtendedError>(&error).unwrap().meaning(), Meaning::PortUnreachable);
+    assert_eq!(out.pending(), 0, "the buffer came back all the same");
+}
+
+/// Who reads the queue himself takes the completion away; the buffer is kept, not freed.
+#[test]
+fn a_completion_that_somebody_else_reads_frees_nothing() {
+    let (socket, peer) = udp(Ipv4Addr::LOCALHOST.into());
+    let mut out = ZeroCopy::new(socket).unwrap();
+    let buffer: Arc<[u8]> = vec![1; 100].into();
+    out.send(Arc::clone(&buffer)).unwrap();
+    peer.recv(&mut [0; 100]).unwrap();
+    let mut fds = [PollFd::new(out.socket().as_fd(), PollFlags::empty())];
+    assert_eq!(poll(&mut fds, PollTimeout::try_from(WAIT).unwrap()).unwrap(), 1);
+    let queue: ErrorQueue<'_> = out.socket().error_queue().unwrap();
+    let mut seen = Vec::new();
+    queue.drain(&mut [], &mut ControlBuf::<ExtendedError>::new(), |entry| seen.push(*entry.error())).unwrap();
+    assert!(matches!(seen[..], [ExtendedError { errno: 0, info: 0, data: 0, code: 1, .. }]), "{seen:?}");
+    assert_eq!((out.complete(|_, _| ()).unwrap(), out.pending()), (0, 1));
+    drop(out);
+    assert_eq!(Arc::strong_count(&buffer), 2, "leaked rather than freed");
+}
+
+/// Whoever could switch it off and on again could have a second counter.
+#[test]
+fn the_option_cannot_be_set_otherwise() {
+    let (socket, _peer) = udp(Ipv4Addr::LOCALHOST.into());
+    let out = ZeroCopy::<_, Vec<u8>>::new(socket).unwrap();
+    for value in [0, 1] {
+        let error = set_option(out.socket(), libc::SOL_SOCKET, 60, value).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    }
+}
