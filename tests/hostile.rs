@@ -95,9 +95,8 @@ fn descriptors_arrive_beside_messages_that_nobody_declared() {
         let mut message = b.recv_msg(&mut data, &mut control).unwrap();
         message.require_complete().unwrap();
         assert_eq!(message.extract(), (Some(Credentials::own()), Some(ScmRightsSpace { count: 2 })));
-        let declared = |found: &ControlMessage<'_>| {
-            matches!(found, ControlMessage::Credentials(_) | ControlMessage::ScmRights(_))
-        };
+        let declared =
+            |found: &ControlMessage<'_>| matches!(found, ControlMessage::Credentials(_) | ControlMessage::ScmRights(_));
         assert_eq!(message.messages().filter(declared).count(), 2, "{message:?}");
         let fds = message.take_fds_exact::<2>().unwrap();
         assert_eq!(fds.each_ref().map(identity), [identity(&a), identity(&b)]);
