@@ -93,19 +93,9 @@ impl SockAddr {
 
     /// The internet address, if it is one.
     pub fn as_inet(&self) -> Option<SocketAddr> {
-        let bytes = self.as_bytes();
-        let port = u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?);
         match self.family() {
-            AF_INET => {
-                let ip: [u8; 4] = bytes.get(4..8)?.try_into().ok()?;
-                Some(SocketAddrV4::new(Ipv4Addr::from(ip), port).into())
-            }
-            AF_INET6 => {
-                let word = |at: usize| -> Option<[u8; 4]> { bytes.get(at..at + 4)?.try_into().ok() };
-                let ip: [u8; 16] = bytes.get(8..24)?.try_into().ok()?;
-                let (flowinfo, scope_id) = (u32::from_ne_bytes(word(4)?), u32::from_ne_bytes(word(24)?));
-                Some(SocketAddrV6::new(Ipv6Addr::from(ip), port, flowinfo, scope_id).into())
-            }
+            AF_INET => v4_in(self.as_bytes()).map(SocketAddr::from),
+            AF_INET6 => v6_in(self.as_bytes()).map(SocketAddr::from),
             _ => None,
         }
     }
@@ -136,6 +126,24 @@ impl SockAddr {
         let unnamed = |path: &[u8]| path.is_empty() || (cfg!(not(linux_like)) && path[0] == 0);
         self.family() == AF_UNIX && self.sun_path().is_none_or(unnamed)
     }
+}
+
+/// The address in a `sockaddr_in`, whatever family it says; `None` if the bytes are too few.
+#[inline]
+pub(crate) fn v4_in(bytes: &[u8]) -> Option<SocketAddrV4> {
+    let port: [u8; 2] = bytes.get(2..4)?.try_into().ok()?;
+    let ip: [u8; 4] = bytes.get(4..8)?.try_into().ok()?;
+    Some(SocketAddrV4::new(Ipv4Addr::from(ip), u16::from_be_bytes(port)))
+}
+
+/// The address in a `sockaddr_in6`, likewise.
+#[inline]
+pub(crate) fn v6_in(bytes: &[u8]) -> Option<SocketAddrV6> {
+    let word = |at: usize| -> Option<[u8; 4]> { bytes.get(at..at + 4)?.try_into().ok() };
+    let port: [u8; 2] = bytes.get(2..4)?.try_into().ok()?;
+    let ip: [u8; 16] = bytes.get(8..24)?.try_into().ok()?;
+    let (flowinfo, scope_id) = (u32::from_ne_bytes(word(4)?), u32::from_ne_bytes(word(24)?));
+    Some(SocketAddrV6::new(Ipv6Addr::from(ip), u16::from_be_bytes(port), flowinfo, scope_id))
 }
 
 fn put_family(bytes: &mut [u8], family: i32, len: usize) {
