@@ -12,12 +12,10 @@
 use std::{fmt, iter::FusedIterator};
 
 pub use crate::cmsg::Cmsgs;
-#[cfg(linux_like)]
-use crate::message::{Credentials, ExtendedError, ScmPidfd, UdpGro};
 use crate::{
     cmsg::{CmsgId, ControlOut, RawCmsg},
     error::DecodeError,
-    message::{IpPktInfo, IpTos, IpTtl, Ipv6HopLimit, Ipv6PktInfo, ReceivedRights, RecvControl, TClass, Timestamp},
+    message::*,
     text::hex,
 };
 
@@ -213,9 +211,31 @@ control_messages! {
     IpTtl(IpTtl): "IP_TTL" = IpTtl::RECEIVED;
     IpTos(IpTos): "IP_TOS" = IpTos::RECEIVED;
     IpPktInfo(IpPktInfo): "IP_PKTINFO" = IpPktInfo::ID;
-    Ipv6HopLimit(Ipv6HopLimit): "IPV6_HOPLIMIT" = Ipv6HopLimit::ID;
+    IpRecvOpts(IpRecvOpts<'a>): "IP_RECVOPTS" = IpRecvOpts::ID;
+    IpRetOpts(IpRetOpts<'a>): "IP_RETOPTS" = IpRetOpts::ID;
+    IpOrigDstAddr(IpOrigDstAddr): "IP_ORIGDSTADDR" = IpOrigDstAddr::ID;
+    IpChecksum(IpChecksum): "IP_CHECKSUM" = IpChecksum::ID;
+    IpRecvFragSize(IpRecvFragSize): "IP_RECVFRAGSIZE" = IpRecvFragSize::ID;
+    Ipv6HopLimit(Ipv6HopLimit):
+        "IPV6_HOPLIMIT" = Ipv6HopLimit::ID,
+        "IPV6_2292HOPLIMIT" = Rfc2292::<Ipv6HopLimit>::ID;
     TClass(TClass): "IPV6_TCLASS" = TClass::ID;
-    Ipv6PktInfo(Ipv6PktInfo): "IPV6_PKTINFO" = Ipv6PktInfo::ID;
+    Ipv6PktInfo(Ipv6PktInfo):
+        "IPV6_PKTINFO" = Ipv6PktInfo::ID,
+        "IPV6_2292PKTINFO" = Rfc2292::<Ipv6PktInfo>::ID;
+    Ipv6FlowInfo(Ipv6FlowInfo): "IPV6_FLOWINFO" = Ipv6FlowInfo::ID;
+    Ipv6HopOpts(Ipv6HopOpts<'a>):
+        "IPV6_HOPOPTS" = Ipv6HopOpts::ID,
+        "IPV6_2292HOPOPTS" = Rfc2292::<Ipv6HopOpts<'_>>::ID;
+    Ipv6DstOpts(Ipv6DstOpts<'a>):
+        "IPV6_DSTOPTS" = Ipv6DstOpts::ID,
+        "IPV6_2292DSTOPTS" = Rfc2292::<Ipv6DstOpts<'_>>::ID;
+    Ipv6Rthdr(Ipv6Rthdr<'a>):
+        "IPV6_RTHDR" = Ipv6Rthdr::ID,
+        "IPV6_2292RTHDR" = Rfc2292::<Ipv6Rthdr<'_>>::ID;
+    Ipv6PathMtu(Ipv6PathMtu): "IPV6_PATHMTU" = Ipv6PathMtu::ID;
+    Ipv6OrigDstAddr(Ipv6OrigDstAddr): "IPV6_ORIGDSTADDR" = Ipv6OrigDstAddr::ID;
+    Ipv6RecvFragSize(Ipv6RecvFragSize): "IPV6_RECVFRAGSIZE" = Ipv6RecvFragSize::ID;
     UdpGro(UdpGro): "UDP_GRO" = UdpGro::ID;
     ExtendedError(ExtendedError):
         "IP_RECVERR" = ExtendedError::IP,

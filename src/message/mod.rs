@@ -26,6 +26,7 @@
 #[macro_use]
 mod rows;
 
+mod at_most;
 #[cfg(linux_like)]
 mod error_queue;
 mod ip;
@@ -40,9 +41,17 @@ mod timestamp;
 mod udp;
 mod unified;
 
+pub use at_most::AtMost;
 #[cfg(linux_like)]
 pub use error_queue::{ExtendedError, Meaning, Origin, TimestampPoint, ZeroCopied};
+#[cfg(linux_like)]
+pub use ip::{IpChecksum, IpOptions, IpOrigDstAddr, IpProtocol, IpRecvFragSize, IpRecvOpts, IpRetOpts};
 pub use ip::{IpPktInfo, IpTos, IpTtl};
+#[cfg(linux_like)]
+pub use ipv6::{
+    Ipv6DontFrag, Ipv6DstOpts, Ipv6FlowInfo, Ipv6HopOpts, Ipv6Options, Ipv6OrigDstAddr, Ipv6PathMtu, Ipv6RecvFragSize,
+    Ipv6Rthdr, Ipv6RthdrDstOpts, Rfc2292,
+};
 pub use ipv6::{Ipv6HopLimit, Ipv6PktInfo, TClass};
 #[cfg(linux_like)]
 pub use pidfd::ScmPidfd;
@@ -53,6 +62,8 @@ pub use timestamp::Timestamp;
 #[cfg(linux_like)]
 pub use udp::{UdpGro, UdpSegment};
 pub use unified::{Ecn, HopLimit, PktInfo, TrafficClass};
+#[cfg(linux_like)]
+pub use unified::{FragSize, OrigDst};
 
 #[cfg(test)]
 mod laws;

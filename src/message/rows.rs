@@ -1,5 +1,13 @@
 //! What the message types have alike, so that a type says only what is its own: identity, payload, option.
 
+#[cfg(linux_like)]
+use std::net::{SocketAddrV4, SocketAddrV6};
+
+#[cfg(linux_like)]
+use nix::libc;
+
+#[cfg(linux_like)]
+use crate::addr::{v4_in, v6_in};
 use crate::{cmsg::RawCmsg, error::DecodeError};
 
 /// How a type is sent: its identity, and its payload as bytes (`?` may refuse a value).
@@ -85,4 +93,22 @@ pub(super) fn field<const AT: usize, const LEN: usize, const SIZE: usize>(bytes:
     let mut field = [0; LEN];
     field.copy_from_slice(&bytes[AT..AT + LEN]);
     field
+}
+
+/// The address in a `struct sockaddr_in` of Linux.
+#[cfg(linux_like)]
+pub(super) fn sockaddr_in(bytes: &[u8; 16]) -> Result<SocketAddrV4, DecodeError> {
+    match u16::from_ne_bytes(field::<0, 2, 16>(bytes)).into() {
+        libc::AF_INET => v4_in(bytes).ok_or(DecodeError::Length { expected: 16, found: bytes.len() }),
+        found => Err(DecodeError::Value { field: "sin_family", expected: "AF_INET", found: found.into() }),
+    }
+}
+
+/// The address in a `struct sockaddr_in6` of Linux.
+#[cfg(linux_like)]
+pub(super) fn sockaddr_in6(bytes: &[u8; 28]) -> Result<SocketAddrV6, DecodeError> {
+    match u16::from_ne_bytes(field::<0, 2, 28>(bytes)).into() {
+        libc::AF_INET6 => v6_in(bytes).ok_or(DecodeError::Length { expected: 28, found: bytes.len() }),
+        found => Err(DecodeError::Value { field: "sin6_family", expected: "AF_INET6", found: found.into() }),
+    }
 }

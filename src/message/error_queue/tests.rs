@@ -1,7 +1,10 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 
 use super::*;
-use crate::message::laws::{reads, refuses};
+use crate::message::{
+    RecvControl,
+    laws::{reads, refuses},
+};
 
 fn plain(errno: i32, origin: u8, ty: u8, code: u8, info: u32, data: u32) -> Vec<u8> {
     let mut bytes = errno.to_ne_bytes().to_vec();

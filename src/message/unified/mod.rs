@@ -1,10 +1,18 @@
 //! Messages that serve IPv4 and IPv6 together.
 
+#[cfg(linux_like)]
+mod frag_size;
 mod hop_limit;
+#[cfg(linux_like)]
+mod orig_dst;
 mod pkt_info;
 mod traffic_class;
 
+#[cfg(linux_like)]
+pub use frag_size::FragSize;
 pub use hop_limit::HopLimit;
+#[cfg(linux_like)]
+pub use orig_dst::OrigDst;
 pub use pkt_info::PktInfo;
 pub use traffic_class::{Ecn, TrafficClass};
 

@@ -1,6 +1,32 @@
 //! Control messages of level `IPPROTO_IPV6`; see [ipv6(7)](https://man7.org/linux/man-pages/man7/ipv6.7.html), RFC
 //! 3542.
 
+#[cfg(linux_like)]
+mod arrival;
+#[cfg(linux_like)]
+mod flow_info;
+#[cfg(linux_like)]
+mod headers;
+#[cfg(linux_like)]
+mod options;
+#[cfg(linux_like)]
+mod path_mtu;
+#[cfg(linux_like)]
+mod rfc2292;
+
+#[cfg(linux_like)]
+pub use arrival::{Ipv6OrigDstAddr, Ipv6RecvFragSize};
+#[cfg(linux_like)]
+pub use flow_info::Ipv6FlowInfo;
+#[cfg(linux_like)]
+pub use headers::{Ipv6DstOpts, Ipv6HopOpts, Ipv6Rthdr, Ipv6RthdrDstOpts};
+#[cfg(linux_like)]
+pub use options::Ipv6Options;
+#[cfg(linux_like)]
+pub use path_mtu::{Ipv6DontFrag, Ipv6PathMtu};
+#[cfg(linux_like)]
+pub use rfc2292::Rfc2292;
+
 use std::{fmt, net::Ipv6Addr};
 
 use nix::libc::{self, IPPROTO_IPV6, c_int};

@@ -1,5 +1,19 @@
 //! Control messages of level `IPPROTO_IP`; see [ip(7)](https://man7.org/linux/man-pages/man7/ip.7.html).
 
+#[cfg(linux_like)]
+mod arrival;
+#[cfg(linux_like)]
+mod options;
+#[cfg(linux_like)]
+mod protocol;
+
+#[cfg(linux_like)]
+pub use arrival::{IpChecksum, IpOrigDstAddr, IpRecvFragSize};
+#[cfg(linux_like)]
+pub use options::{IpOptions, IpRecvOpts, IpRetOpts};
+#[cfg(linux_like)]
+pub use protocol::IpProtocol;
+
 use std::{fmt, net::Ipv4Addr};
 
 use nix::libc::{self, IPPROTO_IP, c_int};

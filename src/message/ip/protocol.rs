@@ -1,0 +1,62 @@
+//! The protocol of raw datagrams.
+
+use nix::libc::{IPPROTO_IP, c_int};
+
+use crate::{cmsg::CmsgId, error::EncodeError};
+
+// include/uapi/linux/in.h; libc lacks it.
+const IP_PROTOCOL: c_int = 52;
+
+/// Protocol number in the header of one IPv4 datagram from a raw socket (`IP_PROTOCOL`).
+///
+/// Sent with each message on a raw socket that leaves the header to the kernel (no `IP_HDRINCL`), it overrides the
+/// protocol that the socket was made with; others ignore it. Linux 6.4, and some older ones that got it afterwards. The
+/// message needs no privilege, the raw socket `CAP_NET_RAW`.
+///
+/// # Wire layout
+///
+/// ```text
+///   0          4
+///   +----------+
+///   | protocol |   int, host byte order, 1..=255
+///   +----------+
+/// ```
+///
+/// # Errors
+///
+/// Sending 0 is [`EncodeError::Value`] (the kernel's EINVAL). A kernel that lacks it says EINVAL.
+///
+/// # References
+///
+/// net/ipv4/ip_sockglue.c, `ip_cmsg_send`; net/ipv4/raw.c, `raw_sendmsg`
+#[doc(alias = "IP_PROTOCOL")]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct IpProtocol(pub u8);
+
+impl IpProtocol {
+    const ID: CmsgId = CmsgId::new(IPPROTO_IP, IP_PROTOCOL);
+
+    fn payload(self) -> Result<[u8; 4], EncodeError> {
+        if self.0 == 0 {
+            return Err(EncodeError::Value { field: "IP_PROTOCOL", expected: "1..=255", found: 0 });
+        }
+        Ok(c_int::from(self.0).to_ne_bytes())
+    }
+}
+
+sends!(IpProtocol, Self::ID, |protocol| protocol.payload()?);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cmsg, message::laws::sends};
+
+    #[test]
+    fn a_protocol_goes_out_as_int_and_zero_is_none() {
+        for protocol in 1..=u8::MAX {
+            sends(&IpProtocol(protocol), CmsgId::new(0, 52), &i32::from(protocol).to_ne_bytes());
+        }
+        let error = EncodeError::Value { field: "IP_PROTOCOL", expected: "1..=255", found: 0 };
+        assert_eq!(cmsg::encode(&IpProtocol(0), &mut [0; 64]), Err(error));
+    }
+}

@@ -1,0 +1,88 @@
+//! The options in a header.
+
+use std::iter::FusedIterator;
+
+use crate::error::DecodeError;
+
+/// Iterates over the options of a header: type and data, without the length byte.
+///
+/// Padding (Pad1, PadN) is skipped: it says nothing. An option longer than what is left comes out once, as
+/// [`DecodeError::Length`], and ends it.
+///
+/// RFC 8200 s. 4.2
+#[derive(Clone, Debug)]
+#[must_use = "iterators are lazy"]
+pub struct Ipv6Options<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Ipv6Options<'a> {
+    pub(super) const fn new(rest: &'a [u8]) -> Self {
+        Self { rest }
+    }
+}
+
+impl<'a> Iterator for Ipv6Options<'a> {
+    type Item = Result<(u8, &'a [u8]), DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        const PAD_1: u8 = 0;
+        const PAD_N: u8 = 1;
+        loop {
+            let (ty, len, rest) = match *self.rest {
+                [] => return None,
+                [PAD_1, ref rest @ ..] => {
+                    self.rest = rest;
+                    continue;
+                }
+                [_] => return self.malformed(2),
+                [ty, len, ref rest @ ..] => (ty, usize::from(len), rest),
+            };
+            let Some((data, rest)) = rest.split_at_checked(len) else {
+                return self.malformed(2 + len);
+            };
+            self.rest = rest;
+            if ty != PAD_N {
+                return Some(Ok((ty, data)));
+            }
+        }
+    }
+}
+
+impl<'a> Ipv6Options<'a> {
+    #[cold]
+    fn malformed(&mut self, expected: usize) -> Option<Result<(u8, &'a [u8]), DecodeError>> {
+        let found = self.rest.len();
+        self.rest = &[];
+        Some(Err(DecodeError::Length { expected, found }))
+    }
+}
+
+impl FusedIterator for Ipv6Options<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(bytes: &[u8]) -> Vec<Result<(u8, &[u8]), DecodeError>> {
+        Ipv6Options { rest: bytes }.collect()
+    }
+
+    #[test]
+    fn padding_is_skipped() {
+        assert_eq!(list(&[]), []);
+        assert_eq!(list(&[0, 0, 0, 1, 0, 1, 3, 9, 9, 9]), []);
+        assert_eq!(list(&[0, 5, 2, 7, 8, 1, 1, 0, 0xc2, 0, 1, 0]), [Ok((5, &[7, 8][..])), Ok((0xc2, &[][..]))]);
+    }
+
+    #[test]
+    fn a_malformed_option_comes_out_once_and_is_the_last() {
+        let short = |expected, found| Err(DecodeError::Length { expected, found });
+        assert_eq!(list(&[5, 2, 0, 0, 5]), [Ok((5, &[0, 0][..])), short(2, 1)]);
+        assert_eq!(list(&[0, 1]), [short(2, 1)]);
+        assert_eq!(list(&[1, 3, 0, 0]), [short(5, 4)], "padding too");
+        assert_eq!(list(&[0xc2, 255, 0, 0]), [short(257, 4)]);
+        let mut options = Ipv6Options { rest: &[5] };
+        assert_eq!((options.next(), options.next()), (Some(short(2, 1)), None));
+    }
+}

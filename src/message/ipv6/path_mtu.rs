@@ -1,0 +1,141 @@
+//! Fragmentation forbidden, and the path MTU that comes of it.
+
+use std::{fmt, net::SocketAddrV6};
+
+use nix::libc::{self, IPPROTO_IPV6, c_int};
+
+use crate::{
+    cmsg::CmsgId,
+    error::DecodeError,
+    message::rows::{field, sockaddr_in6},
+    options::{Families, SocketOption},
+};
+
+/// Whether one IPv6 datagram may be cut into fragments by this host (`IPV6_DONTFRAG`).
+///
+/// Sent with each message (Linux 2.6.35), it overrides the socket's own value: with `true` a datagram longer than the
+/// path MTU is refused, and [`Ipv6PathMtu`] says what would fit. Ignored to IPv4-mapped destinations. No privilege.
+///
+/// # Wire layout
+///
+/// ```text
+///   0           4
+///   +-----------+
+///   | dont frag |   int, host byte order, 0 or 1
+///   +-----------+
+/// ```
+///
+/// # Errors
+///
+/// Sending: EMSGSIZE for a datagram longer than the path MTU, with `true`.
+///
+/// # References
+///
+/// RFC 3542 s. 11.2; net/ipv6/datagram.c, `ip6_datagram_send_ctl`
+#[doc(alias = "IPV6_DONTFRAG")]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Ipv6DontFrag(pub bool);
+
+impl Ipv6DontFrag {
+    const ID: CmsgId = CmsgId::new(IPPROTO_IPV6, libc::IPV6_DONTFRAG);
+}
+
+sends!(Ipv6DontFrag, Self::ID, |dont| c_int::from(dont.0).to_ne_bytes());
+
+/// Path MTU to a destination, after a datagram that was too long for it was refused (`IPV6_PATHMTU`,
+/// `struct ip6_mtuinfo`).
+///
+/// Received once enabled (`IPV6_RECVPATHMTU`, Linux 2.6.35), when a send with [`Ipv6DontFrag`], or the option of that
+/// name, has failed with EMSGSIZE. It comes alone with an ordinary receive, before what waits in the queue: no data,
+/// `addr` as the peer, no flag; without this message it looks like an empty datagram. The kernel keeps the newest one
+/// alone. No privilege. UDP, raw and ping sockets.
+///
+/// # Wire layout
+///
+/// ```text
+///   0      28    32
+///   +------+-----+
+///   | addr | mtu |   struct sockaddr_in6, its port 0; u32, host byte order
+///   +------+-----+
+/// ```
+///
+/// # References
+///
+/// RFC 3542 s. 11.3; net/ipv6/datagram.c, `ipv6_local_rxpmtu`, `ipv6_recv_rxpmtu`
+#[doc(alias = "IPV6_PATHMTU")]
+#[doc(alias = "IPV6_RECVPATHMTU")]
+#[doc(alias = "ip6_mtuinfo")]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Ipv6PathMtu {
+    /// The destination (`ip6m_addr`).
+    #[doc(alias = "ip6m_addr")]
+    pub addr: SocketAddrV6,
+    /// Bytes that a packet to it may have, with the IPv6 header (`ip6m_mtu`).
+    #[doc(alias = "ip6m_mtu")]
+    pub mtu: u32,
+}
+
+impl Ipv6PathMtu {
+    pub(crate) const ID: CmsgId = CmsgId::new(IPPROTO_IPV6, libc::IPV6_PATHMTU);
+
+    fn from_wire(payload: [u8; 32]) -> Result<Self, DecodeError> {
+        let mtu = u32::from_ne_bytes(field::<28, 4, 32>(&payload));
+        Ok(Self { addr: sockaddr_in6(&field::<0, 28, 32>(&payload))?, mtu })
+    }
+}
+
+impl fmt::Display for Ipv6PathMtu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} mtu {}", self.addr, self.mtu)
+    }
+}
+
+receives!(
+    Ipv6PathMtu,
+    Self::ID,
+    32,
+    |cmsg| Self::from_wire(cmsg.array()?),
+    SocketOption::new(Families::INET6, IPPROTO_IPV6, libc::IPV6_RECVPATHMTU)
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cmsg::RawCmsg,
+        message::laws::{reads, refuses, refuses_lengths, sends},
+    };
+
+    #[test]
+    fn do_not_fragment_goes_out_as_int() {
+        sends(&Ipv6DontFrag(false), CmsgId::new(41, 62), &0i32.to_ne_bytes());
+        sends(&Ipv6DontFrag(true), CmsgId::new(41, 62), &1i32.to_ne_bytes());
+    }
+
+    /// Golden bytes of an address.
+    fn sockaddr(family: i32) -> [u8; 28] {
+        let mut bytes = [0; 28];
+        bytes[..2].copy_from_slice(&(family as u16).to_ne_bytes());
+        bytes[8..12].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
+        bytes[23] = 7;
+        bytes
+    }
+
+    #[test]
+    fn a_path_mtu_is_an_address_and_a_size() {
+        let payload = [&sockaddr(libc::AF_INET6)[..], &1280u32.to_ne_bytes()].concat();
+        reads::<Ipv6PathMtu>(Ipv6PathMtu::ID, &payload, "{IPV6_PATHMTU [2001:db8::7]:0 mtu 1280}", |found| {
+            let addr = SocketAddrV6::new("2001:db8::7".parse().unwrap(), 0, 0, 0);
+            assert_eq!(found, Ipv6PathMtu { addr, mtu: 1280 });
+        });
+        refuses_lengths::<Ipv6PathMtu>(Ipv6PathMtu::ID, &[32], 32);
+    }
+
+    #[test]
+    fn an_address_of_another_family_is_refused() {
+        for family in [libc::AF_UNSPEC, libc::AF_INET, 0xffff] {
+            let error = DecodeError::Value { field: "sin6_family", expected: "AF_INET6", found: family.into() };
+            refuses::<Ipv6PathMtu>(RawCmsg::new(Ipv6PathMtu::ID, &[&sockaddr(family)[..], &[0; 4]].concat()), error);
+        }
+    }
+}
