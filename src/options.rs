@@ -79,6 +79,8 @@ impl Families {
     pub(crate) const NETLINK: Self = Self { list: &[libc::AF_NETLINK], names: "AF_NETLINK" };
     #[cfg(linux_like)]
     pub(crate) const PACKET: Self = Self { list: &[libc::AF_PACKET], names: "AF_PACKET" };
+    #[cfg(linux_like)]
+    pub(crate) const CAN: Self = Self { list: &[libc::AF_CAN], names: "AF_CAN" };
 
     /// Those with an error queue of their own: the others ignore `MSG_ERRQUEUE` and hand out ordinary messages.
     #[cfg(linux_like)]

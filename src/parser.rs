@@ -244,6 +244,14 @@ control_messages! {
         "VSOCK_RECVERR" = ExtendedError::VSOCK,
         "SCM_CAN_RAW_ERRQUEUE" = ExtendedError::CAN_RAW,
         "SCM_J1939_ERRQUEUE" = ExtendedError::J1939;
+    TcpCmInq(TcpCmInq): "TCP_CM_INQ" = TcpCmInq::ID;
+    TlsRecordType(TlsRecordType): "TLS_GET_RECORD_TYPE" = TlsRecordType::RECEIVED;
+    SctpSndRcv(SctpSndRcv): "SCTP_SNDRCV" = SctpSndRcv::ID;
+    SctpRcvInfo(SctpRcvInfo): "SCTP_RCVINFO" = SctpRcvInfo::ID;
+    SctpNxtInfo(SctpNxtInfo): "SCTP_NXTINFO" = SctpNxtInfo::ID;
+    J1939DestAddr(J1939DestAddr): "SCM_J1939_DEST_ADDR" = J1939DestAddr::ID;
+    J1939DestName(J1939DestName): "SCM_J1939_DEST_NAME" = J1939DestName::ID;
+    J1939Prio(J1939Prio): "SCM_J1939_PRIO" = J1939Prio::ID;
 }
 
 #[cfg(not(linux_like))]

@@ -26,7 +26,11 @@
 #[macro_use]
 mod rows;
 
+#[cfg(linux_like)]
+mod alg;
 mod at_most;
+#[cfg(linux_like)]
+mod can;
 #[cfg(linux_like)]
 mod error_queue;
 mod ip;
@@ -35,13 +39,23 @@ mod ipv6;
 mod pidfd;
 mod rights;
 #[cfg(linux_like)]
+mod sctp;
+#[cfg(linux_like)]
 mod socket;
+#[cfg(linux_like)]
+mod tcp;
 mod timestamp;
+#[cfg(linux_like)]
+mod tls;
 #[cfg(linux_like)]
 mod udp;
 mod unified;
 
+#[cfg(linux_like)]
+pub use alg::{AlgSetAeadAssocLen, AlgSetIv, AlgSetOp};
 pub use at_most::AtMost;
+#[cfg(linux_like)]
+pub use can::{J1939DestAddr, J1939DestName, J1939Prio};
 #[cfg(linux_like)]
 pub use error_queue::{ExtendedError, Meaning, Origin, TimestampPoint, ZeroCopied};
 #[cfg(linux_like)]
@@ -57,8 +71,17 @@ pub use ipv6::{Ipv6HopLimit, Ipv6PktInfo, TClass};
 pub use pidfd::ScmPidfd;
 pub use rights::{BorrowFd, ReceivedRights, ScmRights, ScmRightsSpace};
 #[cfg(linux_like)]
+pub use sctp::{
+    SctpAuthInfo, SctpDstAddrV4, SctpDstAddrV6, SctpFlags, SctpInit, SctpNxtInfo, SctpPrInfo, SctpPrPolicy,
+    SctpRcvInfo, SctpSndInfo, SctpSndRcv,
+};
+#[cfg(linux_like)]
 pub use socket::Credentials;
+#[cfg(linux_like)]
+pub use tcp::TcpCmInq;
 pub use timestamp::Timestamp;
+#[cfg(linux_like)]
+pub use tls::TlsRecordType;
 #[cfg(linux_like)]
 pub use udp::{UdpGro, UdpSegment};
 pub use unified::{Ecn, HopLimit, PktInfo, TrafficClass};

@@ -100,13 +100,18 @@ pub(crate) fn is_at_end(socket: BorrowedFd<'_>) -> bool {
     found == 0 || (found < 0 && last_error().kind() != io::ErrorKind::WouldBlock)
 }
 
-/// setsockopt(2) with an `int`.
-pub(crate) fn set_int_option(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
-    let (at, len) = (ptr::from_ref(&value).cast(), size_of::<c_int>() as libc::socklen_t);
-    // SAFETY: 1. the descriptor is borrowed, hence open; 2. `at` points to `len` initialised bytes that live until
-    // the call returns, and setsockopt only reads them.
+/// setsockopt(2). Never for an option whose value holds descriptors or addresses: nothing here vouches for them.
+pub(crate) fn set_option_bytes(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: &[u8]) -> io::Result<()> {
+    let (at, len) = (value.as_ptr().cast(), value.len() as libc::socklen_t);
+    // SAFETY: 1. the descriptor is borrowed, hence open; 2. `at` points to `len` initialised bytes that live until the
+    // call returns (a length that a `socklen_t` cannot say becomes a smaller one), and setsockopt only reads them.
     let status = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, at, len) };
     if status == 0 { Ok(()) } else { Err(last_error()) }
+}
+
+/// setsockopt(2) with an `int`.
+pub(crate) fn set_int_option(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
+    set_option_bytes(socket, level, name, &value.to_ne_bytes())
 }
 
 /// getsockopt(2) with an `int`.

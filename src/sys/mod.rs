@@ -15,9 +15,9 @@ mod slices;
 #[cfg(feature = "bytes")]
 pub(crate) use inbox::recv_buf_mut;
 pub(crate) use inbox::{Arrival, FdCursor, HeapStorage, Inbox, InboxMut, InlineStorage, Recv};
-#[cfg(linux_like)]
-pub(crate) use io::int_option;
 pub(crate) use io::{domain, is_at_end, is_stream, sendmsg, set_int_option, with_msghdr};
+#[cfg(linux_like)]
+pub(crate) use io::{int_option, set_option_bytes};
 pub use name::SockAddr;
 pub(crate) use name::{FAMILY_AT, FAMILY_LEN};
 pub(crate) use outbox::{ByteSink, Outbox};
