@@ -19,8 +19,8 @@ const TCP_INQ: i32 = 36;
 /// read on. No privilege. It comes last: a control buffer that is too small loses it first. Nothing is sent: the
 /// kernel ignores it.
 ///
-/// Where the peer has closed and all data has been read it is 1, not 0: there is an end to be read. With the end
-/// itself no messages are delivered ([`Received::is_eof`](crate::Received::is_eof)).
+/// Once the peer has closed, the end counts as one more byte, so that it is not 0 before the end has been read. With the
+/// end itself the kernel says 1; that message is dropped ([`Received::is_eof`](crate::Received::is_eof)).
 ///
 /// # Wire layout
 ///

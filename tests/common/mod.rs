@@ -5,6 +5,8 @@
 
 pub mod namespace;
 pub mod pipes;
+#[cfg(target_os = "linux")]
+pub mod raw;
 
 use std::{
     collections::BTreeMap,

@@ -1,0 +1,53 @@
+//! Calls that take addresses which neither std nor nix nor socket2 can say.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+    ptr,
+};
+
+use ancillary::SockAddr;
+use nix::libc;
+
+/// The two structures that need one: `struct sockaddr_can` and `struct sockaddr_vm`.
+fn name(addr: &SockAddr) -> (*const libc::sockaddr, libc::socklen_t) {
+    (addr.as_bytes().as_ptr().cast(), addr.as_bytes().len() as libc::socklen_t)
+}
+
+fn checked(status: i32) -> io::Result<i32> {
+    if status < 0 { Err(io::Error::last_os_error()) } else { Ok(status) }
+}
+
+/// bind(2)
+pub fn bind(socket: impl AsFd, addr: &SockAddr) -> io::Result<()> {
+    let (at, len) = name(addr);
+    // SAFETY: the descriptor is borrowed, hence open; `at` points to `len` initialised bytes that outlive the call.
+    checked(unsafe { libc::bind(socket.as_fd().as_raw_fd(), at, len) }).map(drop)
+}
+
+/// connect(2)
+pub fn connect(socket: impl AsFd, addr: &SockAddr) -> io::Result<()> {
+    let (at, len) = name(addr);
+    // SAFETY: as in `bind`.
+    checked(unsafe { libc::connect(socket.as_fd().as_raw_fd(), at, len) }).map(drop)
+}
+
+/// accept(2), without asking for the peer's address, which an AF_ALG socket cannot tell.
+pub fn accept(socket: impl AsFd) -> io::Result<OwnedFd> {
+    let flags = libc::SOCK_CLOEXEC;
+    // SAFETY: the descriptor is borrowed, hence open; without an address there is nothing to write to.
+    let fd = checked(unsafe { libc::accept4(socket.as_fd().as_raw_fd(), ptr::null_mut(), ptr::null_mut(), flags) })?;
+    // SAFETY: the kernel has just made it, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The name that a socket has got (getsockname(2)).
+pub fn own_name(socket: impl AsFd) -> io::Result<SockAddr> {
+    let mut bytes = [0u8; size_of::<libc::sockaddr_storage>()];
+    let mut len = bytes.len() as libc::socklen_t;
+    let at = bytes.as_mut_ptr().cast();
+    // SAFETY: the descriptor is borrowed, hence open; `at` points to the `len` bytes that are offered, and both outlive
+    // the call.
+    checked(unsafe { libc::getsockname(socket.as_fd().as_raw_fd(), at, &mut len) })?;
+    Ok(SockAddr::from_bytes(&bytes[..len as usize]).unwrap())
+}
