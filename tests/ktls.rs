@@ -1,0 +1,131 @@
+//! Records of the kernel's TLS, over a real connection with keys that both ends know.
+
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::{
+    io,
+    net::{TcpListener, TcpStream},
+};
+
+use ancillary::{
+    ControlBuf, ControlVec, FamilyError, MsgFlags, MsgHdr, SendFlags, SocketExt, cmsg,
+    message::{IpTtl, TlsRecordType},
+};
+use common::{TIMEOUT, cause, skipped, stream};
+use nix::{
+    libc,
+    sys::socket::{
+        setsockopt,
+        sockopt::{TcpTlsRx, TcpTlsTx, TcpUlp, TlsCryptoInfo},
+    },
+};
+
+/// AES-GCM with 128 bits, TLS 1.2; a key is used once, for one connection.
+fn keys() -> TlsCryptoInfo {
+    TlsCryptoInfo::Aes128Gcm(libc::tls12_crypto_info_aes_gcm_128 {
+        info: libc::tls_crypto_info { version: libc::TLS_1_2_VERSION, cipher_type: libc::TLS_CIPHER_AES_GCM_128 },
+        iv: [1; 8],
+        key: [2; 16],
+        salt: [3; 4],
+        rec_seq: [0; 8],
+    })
+}
+
+/// One end that makes records, another that takes them apart; nothing where this kernel cannot.
+fn pair(test: &str) -> Option<(TcpStream, TcpStream)> {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (receiver, _) = listener.accept().unwrap();
+    for end in [&sender, &receiver] {
+        end.set_read_timeout(TIMEOUT).unwrap();
+        end.set_write_timeout(TIMEOUT).unwrap();
+        if let Err(error) = setsockopt(end, TcpUlp::default(), b"tls") {
+            skipped(format_args!("SKIPPED {test}: no kernel TLS here (TCP_ULP \"tls\", module tls: {error})"));
+            return None;
+        }
+    }
+    setsockopt(&sender, TcpTlsTx, &keys()).unwrap();
+    setsockopt(&receiver, TcpTlsRx, &keys()).unwrap();
+    Some((sender, receiver))
+}
+
+fn send(socket: &TcpStream, data: &[u8], record: impl Into<Option<TlsRecordType>>) -> io::Result<usize> {
+    MsgHdr::new().data(data).control(record.into()).send(socket)
+}
+
+/// The data of the next read, and the type of its records.
+fn next(socket: &TcpStream) -> (Vec<u8>, Option<TlsRecordType>) {
+    let (mut data, mut control) = ([0; 64], ControlBuf::<TlsRecordType>::new());
+    let message = socket.recv_msg(&mut data, &mut control).unwrap();
+    message.require_complete().unwrap();
+    (message.data().to_vec(), message.extract())
+}
+
+#[test]
+fn an_alert_arrives_as_an_alert() {
+    let Some((sender, receiver)) = pair("an_alert_arrives_as_an_alert") else { return };
+    receiver.enable::<TlsRecordType>().unwrap();
+    send(&sender, b"before", None).unwrap();
+    assert_eq!(next(&receiver), (b"before".to_vec(), Some(TlsRecordType::APPLICATION_DATA)), "the default");
+    send(&sender, &[1, 0], TlsRecordType::ALERT).unwrap();
+    assert_eq!(next(&receiver), (vec![1, 0], Some(TlsRecordType::ALERT)));
+    send(&sender, b"after", None).unwrap();
+    assert_eq!(next(&receiver), (b"after".to_vec(), Some(TlsRecordType::APPLICATION_DATA)), "for one send alone");
+}
+
+#[test]
+fn any_type_of_record_arrives_and_none_with_one_of_another_type() {
+    let name = "any_type_of_record_arrives_and_none_with_one_of_another_type";
+    let Some((sender, receiver)) = pair(name) else { return };
+    let types = [20, 22, 23, 24, 99, 255].map(TlsRecordType);
+    for (at, record) in types.into_iter().enumerate() {
+        send(&sender, &[at as u8; 3], record).unwrap();
+    }
+    for (at, record) in types.into_iter().enumerate() {
+        assert_eq!(next(&receiver), (vec![at as u8; 3], Some(record)));
+    }
+}
+
+#[test]
+fn a_record_of_another_type_waits_for_room_to_say_so() {
+    let Some((sender, receiver)) = pair("a_record_of_another_type_waits_for_room_to_say_so") else { return };
+    send(&sender, b"data", None).unwrap();
+    let (mut data, mut none) = ([0; 64], ControlVec::<()>::with_capacity(0));
+    let message = receiver.recv_msg(&mut data, &mut none).unwrap();
+    assert_eq!(message.data(), b"data");
+    assert!(message.flags().contains(MsgFlags::CTRUNC), "application data needs no room, and its type is lost");
+    send(&sender, &[2, 40], TlsRecordType::ALERT).unwrap();
+    let error = receiver.recv_msg(&mut data, &mut none).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EIO));
+    let mut exact = ControlVec::<TlsRecordType>::with_capacity(cmsg::space(1).unwrap());
+    let message = receiver.recv_msg(&mut data, &mut exact).unwrap();
+    assert_eq!((message.data(), message.extract()), (&[2, 40][..], Some(TlsRecordType::ALERT)));
+}
+
+#[test]
+fn a_type_cannot_wait_for_more_and_other_messages_need_one() {
+    let name = "a_type_cannot_wait_for_more_and_other_messages_need_one";
+    let Some((sender, receiver)) = pair(name) else { return };
+    let errno = |result: io::Result<usize>| result.unwrap_err().raw_os_error();
+    let more = MsgHdr::new().data(b"x").control(TlsRecordType::ALERT).flags(SendFlags::MORE).send(&sender);
+    assert_eq!(errno(more), Some(libc::EINVAL));
+    assert_eq!(errno(MsgHdr::new().data(b"x").control(IpTtl(9)).send(&sender)), Some(libc::EINVAL));
+    let both = (IpTtl(9), TlsRecordType::HANDSHAKE);
+    MsgHdr::new().data(b"y").control(both).send(&sender).unwrap();
+    assert_eq!(next(&receiver), (b"y".to_vec(), Some(TlsRecordType::HANDSHAKE)), "and nothing of those refused");
+}
+
+#[test]
+fn without_kernel_tls_nothing_is_asked_for_and_nothing_arrives() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (receiver, _) = listener.accept().unwrap();
+    receiver.set_read_timeout(TIMEOUT).unwrap();
+    receiver.enable::<TlsRecordType>().unwrap();
+    send(&sender, b"plain", TlsRecordType::ALERT).unwrap();
+    assert_eq!(next(&receiver), (b"plain".to_vec(), None));
+    let error = stream().0.enable::<TlsRecordType>().unwrap_err();
+    assert_eq!(cause(&error), Some(FamilyError::new("socket", "AF_INET or AF_INET6", libc::AF_UNIX)));
+}
