@@ -126,6 +126,15 @@ pub trait RecvControl {
     /// [`DecodeError`] with what was expected and what was found.
     fn decode(cmsg: RawCmsg<'_>) -> Result<Self::Value<'_>, DecodeError>;
 
+    /// Makes one value of two that came with the same data: the later one counts, unless a type says otherwise.
+    ///
+    /// For what a system delivers in parts, in any order (`IP_RECVDSTADDR` and `IP_RECVIF` on the BSDs).
+    #[inline(always)]
+    fn merge<'a>(earlier: Self::Value<'a>, later: Self::Value<'a>) -> Self::Value<'a> {
+        let _ = earlier;
+        later
+    }
+
     /// Asks the kernel to deliver it with every message, or no longer to.
     ///
     /// # Errors
@@ -159,7 +168,8 @@ pub trait RecvList {
     /// The first one; what was set before it stays set.
     fn set_all_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()>;
 
-    /// Reads each, in one walk. Of several of one type the last that can be read counts.
+    /// Reads each, in one walk. Of several of one type the last that can be read counts
+    /// ([`RecvControl::merge`]).
     fn extract(cmsgs: Cmsgs<'_>) -> Self::Output<'_>;
 }
 
@@ -210,7 +220,10 @@ macro_rules! tuples {
                 for cmsg in cmsgs {
                     $(if $name::matches(cmsg.id()) {
                         if let Ok(message) = $name::decode(cmsg) {
-                            out.$index = Some(message);
+                            out.$index = Some(match out.$index.take() {
+                                Some(earlier) => $name::merge(earlier, message),
+                                None => message,
+                            });
                         }
                     })+
                 }
