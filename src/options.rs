@@ -121,11 +121,13 @@ impl SocketOption {
 }
 
 /// What arrives unasked, on sockets of these families.
+#[cfg_attr(not(linux_like), allow(dead_code, reason = "Linux has such messages"))]
 #[derive(Clone, Copy)]
 pub(crate) struct Unasked(pub(crate) Families);
 
 impl Unasked {
     /// Only says whether it can arrive at all.
+    #[cfg_attr(not(linux_like), allow(dead_code, reason = "Linux has such messages"))]
     pub(crate) fn set(self, socket: BorrowedFd<'_>, _: bool) -> io::Result<()> {
         self.0.require(socket).map(drop)
     }

@@ -254,13 +254,38 @@ control_messages! {
     J1939Prio(J1939Prio): "SCM_J1939_PRIO" = J1939Prio::ID;
 }
 
-#[cfg(not(linux_like))]
+#[cfg(target_os = "freebsd")]
 control_messages! {
     ScmRights(ReceivedRights<'a>): "SCM_RIGHTS" = CmsgId::RIGHTS;
-    Timestamp(Timestamp): "SCM_TIMESTAMP" = Timestamp::MICROS;
+    Credentials(Credentials): "SCM_CREDS2" = Credentials::PERSISTENT, "SCM_CREDS" = Credentials::ID;
+    Timestamp(Timestamp):
+        "SCM_REALTIME" = Timestamp::REALTIME,
+        "SCM_TIMESTAMP" = Timestamp::MICROS,
+        "SCM_BINTIME" = Timestamp::BINTIME;
+    ScmMonotonic(ScmMonotonic): "SCM_MONOTONIC" = ScmMonotonic::ID;
     IpTtl(IpTtl): "IP_RECVTTL" = IpTtl::RECEIVED;
     IpTos(IpTos): "IP_RECVTOS" = IpTos::RECEIVED;
+    IpPktInfo(IpPktInfo): "IP_RECVDSTADDR" = IpPktInfo::ID;
+    IpRecvIf(IpRecvIf): "IP_RECVIF" = IpRecvIf::ID;
+    Ipv6HopLimit(Ipv6HopLimit): "IPV6_HOPLIMIT" = Ipv6HopLimit::ID;
+    TClass(TClass): "IPV6_TCLASS" = TClass::ID;
+    Ipv6PktInfo(Ipv6PktInfo): "IPV6_PKTINFO" = Ipv6PktInfo::ID;
+}
+
+#[cfg(not(any(linux_like, target_os = "freebsd")))]
+control_messages! {
+    ScmRights(ReceivedRights<'a>): "SCM_RIGHTS" = CmsgId::RIGHTS;
+    #[cfg(any(target_os = "dragonfly", target_os = "netbsd"))]
+    Credentials(Credentials): "SCM_CREDS" = Credentials::ID;
+    Timestamp(Timestamp): "SCM_TIMESTAMP" = Timestamp::MICROS;
+    IpTtl(IpTtl): "IP_RECVTTL" = IpTtl::RECEIVED;
+    #[cfg(any(apple, target_os = "dragonfly"))]
+    IpTos(IpTos): "IP_RECVTOS" = IpTos::RECEIVED;
+    #[cfg(not(any(target_os = "dragonfly", target_os = "openbsd")))]
     IpPktInfo(IpPktInfo): "IP_PKTINFO" = IpPktInfo::ID;
+    #[cfg(any(target_os = "dragonfly", target_os = "openbsd"))]
+    IpPktInfo(IpPktInfo): "IP_RECVDSTADDR" = IpPktInfo::ID;
+    IpRecvIf(IpRecvIf): "IP_RECVIF" = IpRecvIf::ID;
     Ipv6HopLimit(Ipv6HopLimit): "IPV6_HOPLIMIT" = Ipv6HopLimit::ID;
     TClass(TClass): "IPV6_TCLASS" = TClass::ID;
     Ipv6PktInfo(Ipv6PktInfo): "IPV6_PKTINFO" = Ipv6PktInfo::ID;

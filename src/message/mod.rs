@@ -33,6 +33,8 @@ mod at_most;
 mod can;
 #[cfg(linux_like)]
 mod error_queue;
+#[cfg(any(test, not(linux_like)))]
+mod foreign;
 mod ip;
 mod ipv6;
 #[cfg(linux_like)]
@@ -58,6 +60,8 @@ pub use at_most::AtMost;
 pub use can::{J1939DestAddr, J1939DestName, J1939Prio};
 #[cfg(linux_like)]
 pub use error_queue::{ExtendedError, Meaning, Origin, TimestampPoint, ZeroCopied};
+#[cfg(not(linux_like))]
+pub use foreign::*;
 #[cfg(linux_like)]
 pub use ip::{IpChecksum, IpOptions, IpOrigDstAddr, IpProtocol, IpRecvFragSize, IpRecvOpts, IpRetOpts};
 pub use ip::{IpPktInfo, IpTos, IpTtl};

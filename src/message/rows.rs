@@ -82,6 +82,7 @@ pub(super) fn count(cmsg: RawCmsg<'_>, field: &'static str) -> Result<u32, Decod
 
 /// A payload that is a `u32` in host byte order.
 #[inline(always)]
+#[cfg_attr(not(linux_like), allow(dead_code, reason = "Linux has them"))]
 pub(super) fn word(cmsg: RawCmsg<'_>) -> Result<u32, DecodeError> {
     cmsg.array().map(u32::from_ne_bytes)
 }

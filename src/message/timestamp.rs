@@ -17,7 +17,8 @@ use crate::{
 
 /// When the kernel received a packet, by the system clock (`SCM_TIMESTAMP`, `SCM_TIMESTAMPNS`; old and new width).
 ///
-/// Received once enabled: `SO_TIMESTAMPNS` on Linux (2.6.22), `SO_TIMESTAMP` elsewhere. Microseconds and nanoseconds
+/// Received once enabled: `SO_TIMESTAMPNS` on Linux (2.6.22), `SO_TIMESTAMP` elsewhere, on FreeBSD in nanoseconds
+/// (`SO_TS_CLOCK`). Microseconds and nanoseconds
 /// arrive alike as nanoseconds. Linux switches stamping on asynchronously: the first datagrams after enabling get the
 /// time of reading, TCP and AF_UNIX stream data none. AF_UNIX streams never have one. No privilege.
 ///
@@ -31,7 +32,12 @@ use crate::{
 /// ```
 ///
 /// The old types are 8 bytes long on 32-bit systems; the new ones (`SO_TIMESTAMP_NEW`, `SO_TIMESTAMPNS_NEW`, Linux 5.1)
-/// are 16 everywhere.
+/// are 16 everywhere. FreeBSD's `SCM_REALTIME` is a `struct timespec`, its `SCM_BINTIME` has the fraction in units of
+/// 2^-64 s, eight bytes; both are read. The others have a `struct timeval`.
+///
+/// Other clocks are other messages: FreeBSD's monotonic one is `ScmMonotonic`; those of macOS
+/// (`SCM_TIMESTAMP_MONOTONIC`, `SCM_TIMESTAMP_CONTINUOUS`), which count ticks of a length that only `mach_timebase_info`
+/// says, stay [`Unknown`](crate::parser::ControlMessage::Unknown).
 ///
 /// # References
 ///
@@ -42,6 +48,8 @@ use crate::{
 #[doc(alias = "SO_TIMESTAMPNS")]
 #[doc(alias = "SO_TIMESTAMP_NEW")]
 #[doc(alias = "SO_TIMESTAMPNS_NEW")]
+#[doc(alias = "SCM_REALTIME")]
+#[doc(alias = "SCM_BINTIME")]
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Timestamp {
     secs: i64,
@@ -63,6 +71,13 @@ impl Timestamp {
     pub(crate) const MICROS_NEW: CmsgId = CmsgId::new(SOL_SOCKET, 0x46);
     #[cfg(all(linux_like, any(target_arch = "sparc", target_arch = "sparc64")))]
     pub(crate) const NANOS_NEW: CmsgId = CmsgId::new(SOL_SOCKET, 0x42);
+
+    /// `SCM_REALTIME`: nanoseconds.
+    #[cfg(target_os = "freebsd")]
+    pub(crate) const REALTIME: CmsgId = CmsgId::new(SOL_SOCKET, libc::SCM_REALTIME);
+    /// `SCM_BINTIME`: a binary fraction.
+    #[cfg(target_os = "freebsd")]
+    pub(crate) const BINTIME: CmsgId = CmsgId::new(SOL_SOCKET, libc::SCM_BINTIME);
 
     /// Of seconds since 1970, UTC, and nanoseconds; `None` from 1,000,000,000 of these on.
     #[must_use]
@@ -117,6 +132,10 @@ impl RecvControl for Timestamp {
         if id == Self::NANOS || id == Self::NANOS_NEW {
             return true;
         }
+        #[cfg(target_os = "freebsd")]
+        if id == Self::REALTIME || id == Self::BINTIME {
+            return true;
+        }
         Self::is_micros(id)
     }
 
@@ -145,6 +164,11 @@ impl RecvControl for Timestamp {
         let option = libc::SO_TIMESTAMPNS;
         #[cfg(not(linux_like))]
         let option = libc::SO_TIMESTAMP;
+        // A kernel without this choice (before FreeBSD 12) stamps in microseconds.
+        #[cfg(target_os = "freebsd")]
+        if on {
+            let _ = set_option(socket, SOL_SOCKET, libc::SO_TS_CLOCK, libc::SO_TS_REALTIME);
+        }
         set_option(socket, SOL_SOCKET, option, on.into())
     }
 }
@@ -168,15 +192,14 @@ fn parts(cmsg: RawCmsg<'_>) -> Result<(i64, i64), DecodeError> {
 #[cfg(not(linux_like))]
 #[inline]
 fn parts(cmsg: RawCmsg<'_>) -> Result<(i64, i64), DecodeError> {
-    fn signed(bytes: &[u8]) -> i64 {
-        match *bytes {
-            [a, b, c, d] => i32::from_ne_bytes([a, b, c, d]).into(),
-            [a, b, c, d, e, f, g, h] => i64::from_ne_bytes([a, b, c, d, e, f, g, h]),
-            _ => 0,
-        }
+    const TIME: usize = size_of::<libc::time_t>();
+    #[cfg(target_os = "freebsd")]
+    match cmsg.id() {
+        Timestamp::REALTIME => return super::foreign::monotonic::timespec(cmsg),
+        Timestamp::BINTIME => return super::foreign::wire::bintime(cmsg.payload(), TIME),
+        _ => {}
     }
-    const MICROS_AT: usize = std::mem::offset_of!(libc::timeval, tv_usec);
-    let bytes: [u8; size_of::<libc::timeval>()] = cmsg.array()?;
-    let secs = signed(&bytes[..size_of::<libc::time_t>()]);
-    Ok((secs, signed(&bytes[MICROS_AT..MICROS_AT + size_of::<libc::suseconds_t>()])))
+    const AT: usize = std::mem::offset_of!(libc::timeval, tv_usec);
+    let micros = AT..AT + size_of::<libc::suseconds_t>();
+    super::foreign::wire::pair(cmsg.payload(), size_of::<libc::timeval>(), 0..TIME, micros)
 }

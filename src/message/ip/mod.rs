@@ -38,7 +38,9 @@ pub(super) const IP_RECVTTL: c_int = 31;
 pub(super) const IP_RECVTTL: c_int = 11;
 #[cfg(any(linux_like, apple, target_os = "freebsd"))]
 pub(super) use libc::IP_RECVTOS;
-#[cfg(not(any(linux_like, apple, target_os = "freebsd")))]
+#[cfg(target_os = "dragonfly")]
+pub(super) const IP_RECVTOS: c_int = 68;
+#[cfg(not(any(linux_like, apple, target_os = "freebsd", target_os = "dragonfly")))]
 pub(super) const IP_RECVTOS: c_int = -1; // no such option there: setsockopt says ENOPROTOOPT
 #[cfg(any(linux_like, apple, target_os = "netbsd", solarish))]
 pub(super) use libc::IP_PKTINFO;
@@ -59,11 +61,13 @@ pub(super) const IP_PKTINFO: c_int = libc::IP_RECVDSTADDR;
 ///   +--------+
 /// ```
 ///
-/// FreeBSD, NetBSD, OpenBSD, macOS and illumos deliver one byte, under the number of `IP_RECVTTL`, and send none.
+/// The other systems deliver one byte, under the number of `IP_RECVTTL`. illumos takes an int; the BSDs and macOS take
+/// none with a datagram (`setsockopt(IP_TTL)` sets the socket's).
 ///
 /// # Errors
 ///
-/// Sending 0 is [`EncodeError::Value`] (the kernel's EINVAL, seen on Linux 6.18).
+/// Sending 0 is [`EncodeError::Value`] (the kernel's EINVAL, seen on Linux 6.18), and so is any on the BSDs and macOS,
+/// where it would be ignored (macOS, OpenBSD) or refused (ENOPROTOOPT).
 ///
 /// # References
 ///
@@ -75,6 +79,7 @@ pub(super) const IP_PKTINFO: c_int = libc::IP_RECVDSTADDR;
 pub struct IpTtl(pub u8);
 
 impl IpTtl {
+    #[cfg(any(linux_like, solarish))]
     const SENT: CmsgId = CmsgId::new(IPPROTO_IP, libc::IP_TTL);
     #[cfg(linux_like)]
     pub(crate) const RECEIVED: CmsgId = Self::SENT;
@@ -88,6 +93,15 @@ impl fmt::Display for IpTtl {
     }
 }
 
+#[cfg(not(any(linux_like, solarish)))]
+impl SendControl<'_> for IpTtl {
+    fn encode(&self, _: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
+        let expected = "the socket's own (this system takes none with a datagram)";
+        Err(EncodeError::Value { field: "IP_TTL", expected, found: self.0.into() })
+    }
+}
+
+#[cfg(any(linux_like, solarish))]
 impl SendControl<'_> for IpTtl {
     #[inline(always)]
     fn encode(&self, out: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
@@ -132,8 +146,13 @@ receives!(IpTtl, Self::RECEIVED, 4, |cmsg| Self::read(cmsg), SocketOption::new(F
 ///   +-----+           +--------+
 /// ```
 ///
-/// `getsockopt(IP_PKTOPTIONS)` gives four bytes; both are read. FreeBSD takes one byte, macOS an `int`; both deliver
-/// one byte under the number of `IP_RECVTOS`.
+/// `getsockopt(IP_PKTOPTIONS)` gives four bytes; both are read. FreeBSD and DragonFly take one byte, macOS an `int`; they
+/// deliver one byte under the number of `IP_RECVTOS`. illumos takes an `int` and delivers none. NetBSD and OpenBSD have
+/// neither: enabling it is ENOPROTOOPT.
+///
+/// # Errors
+///
+/// Sending on NetBSD and OpenBSD is [`EncodeError::Value`]: they would refuse it (ENOPROTOOPT) or ignore it.
 ///
 /// # References
 ///
@@ -145,6 +164,7 @@ receives!(IpTtl, Self::RECEIVED, 4, |cmsg| Self::read(cmsg), SocketOption::new(F
 pub struct IpTos(pub u8);
 
 impl IpTos {
+    #[cfg(not(any(target_os = "netbsd", target_os = "openbsd")))]
     const SENT: CmsgId = CmsgId::new(IPPROTO_IP, libc::IP_TOS);
     #[cfg(linux_like)]
     pub(crate) const RECEIVED: CmsgId = Self::SENT;
@@ -158,10 +178,17 @@ impl fmt::Display for IpTos {
     }
 }
 
-#[cfg(not(target_os = "freebsd"))]
+#[cfg(any(linux_like, apple, solarish))]
 sends!(IpTos, Self::SENT, |tos| c_int::from(tos.0).to_ne_bytes());
-#[cfg(target_os = "freebsd")]
+#[cfg(any(target_os = "freebsd", target_os = "dragonfly"))]
 sends!(IpTos, Self::SENT, |tos| [tos.0]);
+#[cfg(any(target_os = "netbsd", target_os = "openbsd"))]
+impl SendControl<'_> for IpTos {
+    fn encode(&self, _: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
+        let expected = "the socket's own (this system takes none with a datagram)";
+        Err(EncodeError::Value { field: "IP_TOS", expected, found: self.0.into() })
+    }
+}
 receives!(
     IpTos,
     Self::RECEIVED,
@@ -187,13 +214,17 @@ receives!(
 ///   +---------+----------+------+
 /// ```
 ///
-/// NetBSD has `addr` and `ifindex`, eight bytes; FreeBSD and OpenBSD deliver the address alone
-/// (`IP_RECVDSTADDR`) and take it as source (`IP_SENDSRCADDR`): `ifindex` is 0 there.
+/// NetBSD has `addr` and `ifindex`, eight bytes, and sends `spec_dst` as `addr`. FreeBSD, DragonFly and OpenBSD have two
+/// messages, of which both are enabled and one value is made: the address (`IP_RECVDSTADDR`, four bytes), and the
+/// interface (`IP_RECVIF`, a `struct sockaddr_dl`). Where only one of them has arrived, `ifindex` is 0 or the addresses
+/// are 0.0.0.0. They take an address alone (`IP_SENDSRCADDR`), FreeBSD on sockets that are bound to a port and no
+/// address. `spec_dst` is `addr` on all of these and on macOS; on illumos it is some address of the interface.
 ///
 /// # Errors
 ///
-/// Sending: ENETUNREACH if `spec_dst` is no local address (`IP_FREEBIND` and `IP_TRANSPARENT` lift that), ENODEV if
-/// there is no such interface.
+/// Sending: ENETUNREACH if `spec_dst` is no local address (`IP_FREEBIND` and `IP_TRANSPARENT` lift that; EADDRNOTAVAIL
+/// elsewhere), ENODEV if there is no such interface (ENXIO elsewhere). [`EncodeError::Value`] for an `ifindex` on
+/// FreeBSD, DragonFly and OpenBSD, and on macOS for one beside a `spec_dst`, which that kernel would then ignore.
 ///
 /// # References
 ///
@@ -203,6 +234,7 @@ receives!(
 #[doc(alias = "in_pktinfo")]
 #[doc(alias = "IP_RECVDSTADDR")]
 #[doc(alias = "IP_SENDSRCADDR")]
+#[doc(alias = "IP_RECVIF")]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct IpPktInfo {
     /// Interface index (`ipi_ifindex`; [`interface`](crate::interface)); 0 to send: any.
@@ -249,44 +281,21 @@ impl IpPktInfo {
     #[inline(always)]
     fn from_wire(bytes: [u8; Self::WIRE]) -> Self {
         let [i0, i1, i2, i3, s0, s1, s2, s3, a0, a1, a2, a3] = bytes;
+        let addr = Ipv4Addr::from([a0, a1, a2, a3]);
         Self {
             ifindex: u32::from_ne_bytes([i0, i1, i2, i3]),
-            spec_dst: Ipv4Addr::from([s0, s1, s2, s3]),
-            addr: Ipv4Addr::from([a0, a1, a2, a3]),
+            // macOS leaves it empty.
+            spec_dst: if cfg!(apple) { addr } else { Ipv4Addr::from([s0, s1, s2, s3]) },
+            addr,
         }
     }
 }
 
-#[cfg(target_os = "netbsd")]
-impl IpPktInfo {
-    const WIRE: usize = 8;
-
-    fn to_wire(self) -> [u8; Self::WIRE] {
-        let ([a0, a1, a2, a3], [i0, i1, i2, i3]) = (self.spec_dst.octets(), self.ifindex.to_ne_bytes());
-        [a0, a1, a2, a3, i0, i1, i2, i3]
-    }
-
-    fn from_wire([a0, a1, a2, a3, i0, i1, i2, i3]: [u8; Self::WIRE]) -> Self {
-        let addr = Ipv4Addr::from([a0, a1, a2, a3]);
-        Self { ifindex: u32::from_ne_bytes([i0, i1, i2, i3]), spec_dst: addr, addr }
-    }
-}
-
-#[cfg(any(target_os = "freebsd", target_os = "openbsd", target_os = "dragonfly"))]
-impl IpPktInfo {
-    const WIRE: usize = 4;
-
-    fn to_wire(self) -> [u8; Self::WIRE] {
-        self.spec_dst.octets()
-    }
-
-    fn from_wire(bytes: [u8; Self::WIRE]) -> Self {
-        let addr = Ipv4Addr::from(bytes);
-        Self { ifindex: 0, spec_dst: addr, addr }
-    }
-}
-
+#[cfg(any(linux_like, solarish, target_os = "netbsd"))]
 sends!(IpPktInfo, Self::ID, |info| info.to_wire());
+#[cfg(not(any(linux_like, solarish, target_os = "netbsd")))]
+sends!(IpPktInfo, Self::ID, |info| info.sendable()?.to_wire());
+#[cfg(any(linux_like, apple, solarish, target_os = "netbsd"))]
 receives!(
     IpPktInfo,
     Self::ID,

@@ -12,7 +12,9 @@ use crate::{
 /// Hop limit or time to live of one datagram, whichever the family calls it (`IPV6_HOPLIMIT`, `IP_TTL`).
 ///
 /// Enabled on an IPv6 socket it sets both options, since Linux reports an IPv4 peer's only as `IP_TTL`. Sent to a known
-/// destination it goes out in that family's form, else in both. 0 is refused: IPv4 has no such value.
+/// destination it goes out in that family's form, else in both. 0 is refused: IPv4 has no such value. The BSDs and macOS
+/// take none with an IPv4 datagram: sent there it is [`EncodeError::Value`], unless [`to`](crate::MsgHdr::to) has named
+/// an IPv6 destination.
 ///
 /// See [`IpTtl`] and [`Ipv6HopLimit`] for the layouts.
 #[doc(alias = "IP_TTL")]

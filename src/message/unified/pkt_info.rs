@@ -22,6 +22,10 @@ use crate::{
 /// sockets. Linux ignores a source of another family than the destination; after [`MsgHdr::to`](crate::MsgHdr::to) it
 /// is [`EncodeError::Destination`].
 ///
+/// FreeBSD, DragonFly and OpenBSD tell the address and the interface of an IPv4 datagram in two messages
+/// (`IP_RECVDSTADDR`, `IP_RECVIF`): both are enabled, there is room for both, and one value is made of them. They take
+/// no interface to send by, and macOS none beside a source: see [`IpPktInfo`].
+///
 /// A server bound to a wildcard address answers from the address it was asked on with [`reply`](Self::reply):
 ///
 /// ```
@@ -109,7 +113,11 @@ impl PktInfo {
     pub fn reply(&self) -> Option<Self> {
         match *self {
             Self::V4(info) => {
-                let source = if info.spec_dst.is_unspecified() { info.addr } else { info.spec_dst };
+                // What illumos says there is some address of the interface, not of the route.
+                let source = match info.spec_dst.is_unspecified() || (cfg!(solarish) && is_source_v4(info.addr)) {
+                    true => info.addr,
+                    false => info.spec_dst,
+                };
                 is_source_v4(source).then(|| Self::source(source))
             }
             Self::V6(info) => match info.addr.to_ipv4_mapped() {
@@ -171,7 +179,10 @@ impl SendControl<'_> for PktInfo {
 
 impl RecvControl for PktInfo {
     type Value<'a> = Self;
-    const PAYLOAD_LEN: usize = Ipv6PktInfo::PAYLOAD_LEN;
+    const PAYLOAD_LEN: usize = match IpPktInfo::PAYLOAD_LEN > Ipv6PktInfo::PAYLOAD_LEN {
+        true => IpPktInfo::PAYLOAD_LEN,
+        false => Ipv6PktInfo::PAYLOAD_LEN,
+    };
 
     #[inline(always)]
     fn matches(id: CmsgId) -> bool {
@@ -184,6 +195,14 @@ impl RecvControl for PktInfo {
             Ipv6PktInfo::decode(cmsg).map(Self::V6)
         } else {
             IpPktInfo::decode(cmsg).map(Self::V4)
+        }
+    }
+
+    #[inline(always)]
+    fn merge<'a>(earlier: Self::Value<'a>, later: Self::Value<'a>) -> Self::Value<'a> {
+        match (earlier, later) {
+            (Self::V4(earlier), Self::V4(later)) => Self::V4(IpPktInfo::merge(earlier, later)),
+            _ => later,
         }
     }
 

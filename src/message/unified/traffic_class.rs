@@ -48,7 +48,8 @@ impl Ecn {
 ///
 /// Enabled on an IPv6 socket it sets both options, since Linux reports an IPv4 peer's only as `IP_TOS`. Sent to a known
 /// destination it goes out in that family's form, else in both. It replaces the socket's whole byte: to set ECN alone
-/// give the DSCP too.
+/// give the DSCP too. NetBSD and OpenBSD take none with an IPv4 datagram: sent there it is [`EncodeError::Value`], unless
+/// [`to`](crate::MsgHdr::to) has named an IPv6 destination.
 ///
 /// ```
 /// use ancillary::message::{Ecn, TrafficClass};
