@@ -130,7 +130,7 @@ pub enum SctpPrPolicy {
     #[doc(alias = "SCTP_PR_SCTP_NONE")]
     #[default]
     None,
-    /// After so many milliseconds (`SCTP_PR_SCTP_TTL`).
+    /// After so many milliseconds (`SCTP_PR_SCTP_TTL`); after 0 it is not even sent (seen on Linux 6.1).
     #[doc(alias = "SCTP_PR_SCTP_TTL")]
     Ttl,
     /// After so many retransmissions (`SCTP_PR_SCTP_RTX`; Linux 4.8).
@@ -142,7 +142,8 @@ pub enum SctpPrPolicy {
 }
 
 impl SctpPrPolicy {
-    /// The bits of the policy, which stand in [`SctpFlags::PR_SCTP_MASK`].
+    /// The bits of the policy, which stand in [`SctpFlags::PR_SCTP_MASK`]. In the flags of [`SctpSndInfo`] it has the
+    /// association's own value, most often 0 (option `SCTP_DEFAULT_PRINFO`).
     pub const fn flags(self) -> SctpFlags {
         SctpFlags::from_bits_retain(match self {
             Self::None => 0,
