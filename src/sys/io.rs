@@ -104,7 +104,8 @@ pub(crate) fn is_at_end(socket: BorrowedFd<'_>) -> bool {
 pub(crate) fn set_option_bytes(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: &[u8]) -> io::Result<()> {
     let (at, len) = (value.as_ptr().cast(), value.len() as libc::socklen_t);
     // SAFETY: 1. the descriptor is borrowed, hence open; 2. `at` points to `len` initialised bytes that live until the
-    // call returns (a length that a `socklen_t` cannot say becomes a smaller one), and setsockopt only reads them.
+    // call returns (a length that a `socklen_t` cannot say becomes a smaller one), and setsockopt only reads them; 3.
+    // the values that this crate gives hold numbers alone, no address that the kernel would follow.
     let status = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, at, len) };
     if status == 0 { Ok(()) } else { Err(last_error()) }
 }
@@ -114,15 +115,20 @@ pub(crate) fn set_int_option(socket: BorrowedFd<'_>, level: c_int, name: c_int, 
     set_option_bytes(socket, level, name, &value.to_ne_bytes())
 }
 
+/// getsockopt(2); how many bytes of the value the kernel has.
+pub(crate) fn option_bytes(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: &mut [u8]) -> io::Result<usize> {
+    let mut len = value.len() as libc::socklen_t;
+    // SAFETY: 1. the descriptor is borrowed, hence open; 2. `value` has the `len` bytes that are offered, and both
+    // live until the call returns; 3. what the kernel writes there is plain bytes.
+    let status = unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, value.as_mut_ptr().cast(), &mut len) };
+    if status == 0 { Ok((len as usize).min(value.len())) } else { Err(last_error()) }
+}
+
 /// getsockopt(2) with an `int`.
 pub(crate) fn int_option(socket: BorrowedFd<'_>, level: c_int, name: c_int) -> io::Result<c_int> {
-    let mut value: c_int = 0;
-    let mut len = size_of::<c_int>() as libc::socklen_t;
-    // SAFETY: 1. the descriptor is borrowed, hence open; 2. `value` has the `len` bytes that are offered, and both
-    // live until the call returns.
-    let status =
-        unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, ptr::from_mut(&mut value).cast(), &mut len) };
-    if status == 0 { Ok(value) } else { Err(last_error()) }
+    let mut value = [0; size_of::<c_int>()];
+    option_bytes(socket, level, name, &mut value)?;
+    Ok(c_int::from_ne_bytes(value))
 }
 
 /// Whether the socket speaks TCP.

@@ -17,7 +17,7 @@ pub(crate) use inbox::recv_buf_mut;
 pub(crate) use inbox::{Arrival, FdCursor, HeapStorage, Inbox, InboxMut, InlineStorage, Recv};
 pub(crate) use io::{domain, is_at_end, is_stream, sendmsg, set_int_option, with_msghdr};
 #[cfg(linux_like)]
-pub(crate) use io::{int_option, set_option_bytes};
+pub(crate) use io::{int_option, option_bytes, set_option_bytes};
 pub use name::SockAddr;
 pub(crate) use name::{FAMILY_AT, FAMILY_LEN};
 pub(crate) use outbox::{ByteSink, Outbox};
