@@ -3,6 +3,10 @@
 #![allow(dead_code, reason = "each test uses a part")]
 #![allow(unreachable_pub, reason = "one module for several programs")]
 
+pub mod inet;
+#[cfg(target_os = "linux")]
+pub mod inside;
+#[cfg(target_os = "linux")]
 pub mod namespace;
 pub mod pipes;
 #[cfg(target_os = "linux")]
