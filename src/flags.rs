@@ -71,6 +71,13 @@ bitflags! {
         /// owned by the control buffer like any others. Elsewhere a peek shows numbers, and none is owned.
         #[doc(alias = "MSG_PEEK")]
         const PEEK = libc::MSG_PEEK;
+        /// Take data that lies in device memory (`MSG_SOCK_DEVMEM`; Linux 6.12, TCP): it stays there, and
+        /// [`ScmDevmemDmabuf`](crate::message::ScmDevmemDmabuf) says where. Without the flag such data is EFAULT. The
+        /// length of what arrived counts it too; the buffers have only the bytes that
+        /// [`ScmDevmemLinear`](crate::message::ScmDevmemLinear) counts.
+        #[doc(alias = "MSG_SOCK_DEVMEM")]
+        #[cfg(linux_like)]
+        const SOCK_DEVMEM = 0x0200_0000; // include/linux/socket.h
         /// Report the real length of a datagram that does not fit (`MSG_TRUNC`):
         /// [`Received::full_len`](crate::Received::full_len). On TCP the kernel discards the bytes unread.
         #[doc(alias = "MSG_TRUNC")]

@@ -14,9 +14,15 @@ use crate::{error::FamilyError, sys};
 const TAKES_A_DESCRIPTOR: [(i32, i32); 4] =
     [(libc::SOL_SOCKET, 50), (libc::SOL_SOCKET, 52), (libc::SOL_SOCKET, 54), (libc::SOL_PACKET, 22)];
 
-/// include/uapi/asm-generic/socket.h, arch/sparc/include/uapi/asm/socket.h
+/// A number of level `SOL_SOCKET` (include/uapi/asm-generic/socket.h): SPARC has its own
+/// (arch/sparc/include/uapi/asm/socket.h).
 #[cfg(linux_like)]
-pub(crate) const SO_ZEROCOPY: i32 = if cfg!(any(target_arch = "sparc", target_arch = "sparc64")) { 0x3e } else { 60 };
+pub(crate) const fn by_arch(generic: i32, sparc: i32) -> i32 {
+    if cfg!(any(target_arch = "sparc", target_arch = "sparc64")) { sparc } else { generic }
+}
+
+#[cfg(linux_like)]
+pub(crate) const SO_ZEROCOPY: i32 = by_arch(60, 0x3e);
 
 /// Sets an option that is an `int` (setsockopt(2)); for messages of one's own.
 ///
@@ -96,6 +102,18 @@ impl Families {
             return Ok(found);
         }
         Err(FamilyError { what: "socket", expected: self.names, found }.into())
+    }
+}
+
+/// Refuses sockets of this machine alone, which take the options of packets without a word.
+#[cfg(linux_like)]
+pub(crate) fn require_packets(socket: BorrowedFd<'_>) -> io::Result<()> {
+    match sys::domain(socket)? {
+        found @ (libc::AF_UNIX | libc::AF_NETLINK) => {
+            let expected = "AF_INET, AF_INET6, AF_PACKET or another of packets";
+            Err(FamilyError { what: "socket", expected, found }.into())
+        }
+        _ => Ok(()),
     }
 }
 

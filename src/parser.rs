@@ -208,6 +208,19 @@ control_messages! {
         "SCM_TIMESTAMP" = Timestamp::MICROS,
         "SO_TIMESTAMPNS_NEW" = Timestamp::NANOS_NEW,
         "SO_TIMESTAMP_NEW" = Timestamp::MICROS_NEW;
+    ScmTimestamping(ScmTimestamping):
+        "SCM_TIMESTAMPING" = ScmTimestamping::OLD,
+        "SO_TIMESTAMPING_NEW" = ScmTimestamping::NEW;
+    ScmTimestampingOptStats(ScmTimestampingOptStats<'a>): "SCM_TIMESTAMPING_OPT_STATS" = ScmTimestampingOptStats::ID;
+    ScmTimestampingPktInfo(ScmTimestampingPktInfo): "SCM_TIMESTAMPING_PKTINFO" = ScmTimestampingPktInfo::ID;
+    ScmSecurity(ScmSecurity<'a>): "SCM_SECURITY" = ScmSecurity::ID, "SCM_SECURITY" = ScmSecurity::IP;
+    SoMark(SoMark): "SO_MARK" = SoMark::ID;
+    SoPriority(SoPriority): "SO_PRIORITY" = SoPriority::ID;
+    SoRxqOvfl(SoRxqOvfl): "SO_RXQ_OVFL" = SoRxqOvfl::ID;
+    ScmInq(ScmInq): "SCM_INQ" = ScmInq::ID;
+    ScmWifiStatus(ScmWifiStatus): "SCM_WIFI_STATUS" = ScmWifiStatus::ID;
+    ScmDevmemLinear(ScmDevmemLinear): "SCM_DEVMEM_LINEAR" = ScmDevmemLinear::ID;
+    ScmDevmemDmabuf(ScmDevmemDmabuf): "SCM_DEVMEM_DMABUF" = ScmDevmemDmabuf::ID;
     IpTtl(IpTtl): "IP_TTL" = IpTtl::RECEIVED;
     IpTos(IpTos): "IP_TOS" = IpTos::RECEIVED;
     IpPktInfo(IpPktInfo): "IP_PKTINFO" = IpPktInfo::ID;
@@ -252,6 +265,9 @@ control_messages! {
     J1939DestAddr(J1939DestAddr): "SCM_J1939_DEST_ADDR" = J1939DestAddr::ID;
     J1939DestName(J1939DestName): "SCM_J1939_DEST_NAME" = J1939DestName::ID;
     J1939Prio(J1939Prio): "SCM_J1939_PRIO" = J1939Prio::ID;
+    PacketAuxdata(PacketAuxdata): "PACKET_AUXDATA" = PacketAuxdata::ID;
+    NetlinkPktInfo(NetlinkPktInfo): "NETLINK_PKTINFO" = NetlinkPktInfo::ID;
+    NetlinkListenAllNsid(NetlinkListenAllNsid): "NETLINK_LISTEN_ALL_NSID" = NetlinkListenAllNsid::ID;
 }
 
 #[cfg(target_os = "freebsd")]

@@ -26,71 +26,27 @@
 #[macro_use]
 mod rows;
 
-#[cfg(linux_like)]
-mod alg;
 mod at_most;
-#[cfg(linux_like)]
-mod can;
-#[cfg(linux_like)]
-mod error_queue;
 #[cfg(any(test, not(linux_like)))]
 mod foreign;
 mod ip;
 mod ipv6;
 #[cfg(linux_like)]
-mod pidfd;
+mod linux;
 mod rights;
-#[cfg(linux_like)]
-mod sctp;
-#[cfg(linux_like)]
-mod socket;
-#[cfg(linux_like)]
-mod tcp;
 mod timestamp;
-#[cfg(linux_like)]
-mod tls;
-#[cfg(linux_like)]
-mod udp;
 mod unified;
 
-#[cfg(linux_like)]
-pub use alg::{AlgSetAeadAssocLen, AlgSetIv, AlgSetOp};
 pub use at_most::AtMost;
-#[cfg(linux_like)]
-pub use can::{J1939DestAddr, J1939DestName, J1939Prio};
-#[cfg(linux_like)]
-pub use error_queue::{ExtendedError, Meaning, Origin, TimestampPoint, ZeroCopied};
 #[cfg(not(linux_like))]
 pub use foreign::*;
+pub use ip::*;
+pub use ipv6::*;
 #[cfg(linux_like)]
-pub use ip::{IpChecksum, IpOptions, IpOrigDstAddr, IpProtocol, IpRecvFragSize, IpRecvOpts, IpRetOpts};
-pub use ip::{IpPktInfo, IpTos, IpTtl};
-#[cfg(linux_like)]
-pub use ipv6::{
-    Ipv6DontFrag, Ipv6DstOpts, Ipv6FlowInfo, Ipv6HopOpts, Ipv6Options, Ipv6OrigDstAddr, Ipv6PathMtu, Ipv6RecvFragSize,
-    Ipv6Rthdr, Ipv6RthdrDstOpts, Rfc2292,
-};
-pub use ipv6::{Ipv6HopLimit, Ipv6PktInfo, TClass};
-#[cfg(linux_like)]
-pub use pidfd::ScmPidfd;
+pub use linux::*;
 pub use rights::{BorrowFd, ReceivedRights, ScmRights, ScmRightsSpace};
-#[cfg(linux_like)]
-pub use sctp::{
-    SctpAuthInfo, SctpDstAddrV4, SctpDstAddrV6, SctpFlags, SctpInit, SctpNxtInfo, SctpPrInfo, SctpPrPolicy,
-    SctpRcvInfo, SctpSndInfo, SctpSndRcv,
-};
-#[cfg(linux_like)]
-pub use socket::Credentials;
-#[cfg(linux_like)]
-pub use tcp::TcpCmInq;
-pub use timestamp::Timestamp;
-#[cfg(linux_like)]
-pub use tls::TlsRecordType;
-#[cfg(linux_like)]
-pub use udp::{UdpGro, UdpSegment};
-pub use unified::{Ecn, HopLimit, PktInfo, TrafficClass};
-#[cfg(linux_like)]
-pub use unified::{FragSize, OrigDst};
+pub use timestamp::*;
+pub use unified::*;
 
 #[cfg(test)]
 mod laws;

@@ -57,14 +57,14 @@ macro_rules! receives {
 /// A payload that is an `int` in the range of a byte. One byte alone is none: it is what is left of an int that was
 /// cut.
 #[inline(always)]
-pub(super) fn small_int(cmsg: RawCmsg<'_>, field: &'static str) -> Result<u8, DecodeError> {
+pub(in crate::message) fn small_int(cmsg: RawCmsg<'_>, field: &'static str) -> Result<u8, DecodeError> {
     let int = cmsg.int()?;
     u8::try_from(int).map_err(|_| DecodeError::Value { field, expected: "0..=255", found: int.into() })
 }
 
 /// A payload that is one byte, or an `int` in its range: the systems differ.
 #[inline(always)]
-pub(super) fn byte(cmsg: RawCmsg<'_>, field: &'static str) -> Result<u8, DecodeError> {
+pub(in crate::message) fn byte(cmsg: RawCmsg<'_>, field: &'static str) -> Result<u8, DecodeError> {
     match *cmsg.payload() {
         [byte] => Ok(byte),
         [] => Err(DecodeError::Length { expected: 1, found: 0 }),
@@ -75,7 +75,7 @@ pub(super) fn byte(cmsg: RawCmsg<'_>, field: &'static str) -> Result<u8, DecodeE
 /// A payload that is an `int`, a count: not negative.
 #[inline(always)]
 #[cfg_attr(not(linux_like), allow(dead_code, reason = "Linux has them"))]
-pub(super) fn count(cmsg: RawCmsg<'_>, field: &'static str) -> Result<u32, DecodeError> {
+pub(in crate::message) fn count(cmsg: RawCmsg<'_>, field: &'static str) -> Result<u32, DecodeError> {
     let int = cmsg.int()?;
     u32::try_from(int).map_err(|_| DecodeError::Value { field, expected: "0..=2147483647", found: int.into() })
 }
@@ -83,13 +83,13 @@ pub(super) fn count(cmsg: RawCmsg<'_>, field: &'static str) -> Result<u32, Decod
 /// A payload that is a `u32` in host byte order.
 #[inline(always)]
 #[cfg_attr(not(linux_like), allow(dead_code, reason = "Linux has them"))]
-pub(super) fn word(cmsg: RawCmsg<'_>) -> Result<u32, DecodeError> {
+pub(in crate::message) fn word(cmsg: RawCmsg<'_>) -> Result<u32, DecodeError> {
     cmsg.array().map(u32::from_ne_bytes)
 }
 
 /// The bytes of a field of a C structure. A field that is not inside it does not compile.
 #[inline(always)]
-pub(super) fn field<const AT: usize, const LEN: usize, const SIZE: usize>(bytes: &[u8; SIZE]) -> [u8; LEN] {
+pub(in crate::message) fn field<const AT: usize, const LEN: usize, const SIZE: usize>(bytes: &[u8; SIZE]) -> [u8; LEN] {
     const { assert!(AT + LEN <= SIZE, "a field of the structure") };
     let mut field = [0; LEN];
     field.copy_from_slice(&bytes[AT..AT + LEN]);

@@ -5,7 +5,7 @@ use std::{error::Error, fmt, io, net::SocketAddr, os::fd::BorrowedFd};
 
 use nix::libc;
 
-use super::rows::field;
+use crate::message::rows::field;
 use crate::{
     addr::SockAddr,
     cmsg::{CmsgId, RawCmsg},

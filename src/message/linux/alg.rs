@@ -1,7 +1,7 @@
 //! Control messages of level `SOL_ALG`: what the kernel's ciphers shall do; see
 //! [User Space Interface](https://docs.kernel.org/crypto/userspace-if.html).
 
-use super::SendControl;
+use crate::message::SendControl;
 use crate::{
     cmsg::{CmsgId, ControlOut},
     error::EncodeError,

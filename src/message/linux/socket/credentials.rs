@@ -1,13 +1,12 @@
-//! Control messages of level `SOL_SOCKET` that Linux has; see
-//! [unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html).
+//! Who sent a message; see [unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html).
 
 use std::fmt;
 
 use nix::libc::{self, SOL_SOCKET};
 
-use super::rows::field;
 use crate::{
     cmsg::CmsgId,
+    message::rows::field,
     options::{Families, SocketOption},
 };
 

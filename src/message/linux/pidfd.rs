@@ -7,11 +7,10 @@ use nix::libc::SOL_SOCKET;
 use crate::{
     cmsg::{CmsgId, RawCmsg},
     error::DecodeError,
-    options::{Families, SocketOption},
+    options::{Families, SocketOption, by_arch},
 };
 
-// include/uapi/asm-generic/socket.h, arch/{sparc,parisc}/include/uapi/asm/socket.h
-const SO_PASSPIDFD: i32 = if cfg!(any(target_arch = "sparc", target_arch = "sparc64")) { 0x55 } else { 76 };
+const SO_PASSPIDFD: i32 = by_arch(76, 0x55);
 
 /// That a descriptor of the sender's process arrived (`SCM_PIDFD`; Linux 6.5, AF_UNIX), or why none did.
 ///

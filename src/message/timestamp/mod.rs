@@ -1,4 +1,18 @@
-//! When a packet arrived; see [socket(7)](https://man7.org/linux/man-pages/man7/socket.7.html), `SO_TIMESTAMP`.
+//! When a packet arrived or left; see [socket(7)](https://man7.org/linux/man-pages/man7/socket.7.html), `SO_TIMESTAMP`.
+
+#[cfg(linux_like)]
+mod flags;
+#[cfg(linux_like)]
+mod stats;
+#[cfg(linux_like)]
+mod timestamping;
+
+#[cfg(linux_like)]
+pub use flags::{SoTimestamping, TimestampingFlags};
+#[cfg(linux_like)]
+pub use stats::{ScmTimestampingOptStats, TcpNla, TcpNlas};
+#[cfg(linux_like)]
+pub use timestamping::{ScmTimestamping, ScmTimestampingPktInfo, ScmTsOptId};
 
 use std::{
     fmt, io,
@@ -18,9 +32,9 @@ use crate::{
 /// When the kernel received a packet, by the system clock (`SCM_TIMESTAMP`, `SCM_TIMESTAMPNS`; old and new width).
 ///
 /// Received once enabled: `SO_TIMESTAMPNS` on Linux (2.6.22), `SO_TIMESTAMP` elsewhere, on FreeBSD in nanoseconds
-/// (`SO_TS_CLOCK`). Microseconds and nanoseconds
-/// arrive alike as nanoseconds. Linux switches stamping on asynchronously: the first datagrams after enabling get the
-/// time of reading, TCP and AF_UNIX stream data none. AF_UNIX streams never have one. No privilege.
+/// (`SO_TS_CLOCK`). Microseconds and nanoseconds arrive alike as nanoseconds. Linux switches stamping on asynchronously:
+/// the first datagrams after enabling get the time of reading, TCP and AF_UNIX stream data none. AF_UNIX streams never
+/// have one. No privilege.
 ///
 /// # Wire layout
 ///

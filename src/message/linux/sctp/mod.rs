@@ -12,7 +12,7 @@ use std::{fmt, io, os::fd::BorrowedFd};
 
 use bitflags::bitflags;
 
-use super::rows::field;
+use crate::message::rows::field;
 use crate::{cmsg::CmsgId, error::EncodeError, options::Families, sys};
 
 // include/uapi/linux/in.h and include/uapi/linux/sctp.h; libc lacks them on some systems, and elsewhere than on Linux

@@ -5,7 +5,7 @@ use std::fmt;
 
 use nix::libc;
 
-use super::rows::count;
+use crate::message::rows::count;
 use crate::{
     cmsg::CmsgId,
     options::{Families, SocketOption},

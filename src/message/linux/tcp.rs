@@ -4,7 +4,7 @@ use std::fmt;
 
 use nix::libc::IPPROTO_TCP;
 
-use super::rows::count;
+use crate::message::rows::count;
 use crate::{
     cmsg::CmsgId,
     options::{Families, SocketOption},

@@ -1,0 +1,131 @@
+//! What a receive queue has lost, and what is left in it; see
+//! [socket(7)](https://man7.org/linux/man-pages/man7/socket.7.html).
+
+use std::fmt;
+
+use nix::libc::{self, SOL_SOCKET};
+
+use super::PacketOption;
+use crate::options::by_arch;
+use crate::{
+    cmsg::CmsgId,
+    message::rows::{count, word},
+    options::{Families, SocketOption},
+};
+
+// include/uapi/asm-generic/socket.h; libc lacks it. `SCM_INQ` is the same number.
+const SO_INQ: i32 = by_arch(84, 0x5d);
+
+/// How many packets the socket has dropped so far for want of room (`SO_RXQ_OVFL`; Linux 2.6.33).
+///
+/// Received once enabled (`SO_RXQ_OVFL`), with the packets queued after a drop: it is absent while the count is 0, and it
+/// says what the count was when this packet came. The count never goes back, and wraps. Internet sockets but TCP,
+/// AF_PACKET, CAN and others of packets. No privilege.
+///
+/// # Wire layout
+///
+/// ```text
+///   0       4
+///   +-------+
+///   | drops |   u32, host byte order
+///   +-------+
+/// ```
+///
+/// # References
+///
+/// [socket(7)](https://man7.org/linux/man-pages/man7/socket.7.html), `SO_RXQ_OVFL`; net/socket.c, `sock_recv_drops`
+#[doc(alias = "SO_RXQ_OVFL")]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct SoRxqOvfl(pub u32);
+
+impl SoRxqOvfl {
+    pub(crate) const ID: CmsgId = CmsgId::new(SOL_SOCKET, libc::SO_RXQ_OVFL);
+}
+
+impl fmt::Display for SoRxqOvfl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+receives!(SoRxqOvfl, Self::ID, 4, |cmsg| word(cmsg).map(Self), PacketOption::new(libc::SO_RXQ_OVFL));
+
+/// How many bytes are left in an AF_UNIX stream behind those of this receive (`SCM_INQ`; Linux 6.17).
+///
+/// Received once enabled (`SO_INQ`), with every receive, also at the end of the stream. AF_UNIX streams alone;
+/// TCP's is `TCP_CM_INQ`. No privilege. Others may send or receive in the meantime.
+///
+/// # Wire layout
+///
+/// ```text
+///   0       4
+///   +-------+
+///   | bytes |   int, host byte order
+///   +-------+
+/// ```
+///
+/// # Errors
+///
+/// Enabling: ENOPROTOOPT on AF_UNIX sockets that are no streams, and before Linux 6.17.
+///
+/// # References
+///
+/// net/unix/af_unix.c, `unix_stream_read_generic`
+#[doc(alias = "SCM_INQ")]
+#[doc(alias = "SO_INQ")]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ScmInq(pub u32);
+
+impl ScmInq {
+    pub(crate) const ID: CmsgId = CmsgId::new(SOL_SOCKET, SO_INQ);
+}
+
+impl fmt::Display for ScmInq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+receives!(
+    ScmInq,
+    Self::ID,
+    4,
+    |cmsg| count(cmsg, "SCM_INQ").map(Self),
+    SocketOption::new(Families::UNIX, SOL_SOCKET, SO_INQ)
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cmsg::RawCmsg,
+        error::DecodeError,
+        message::laws::{reads, refuses, refuses_lengths},
+    };
+
+    #[test]
+    fn drops_are_any_word() {
+        for drops in [1, 0x0102_0304, u32::MAX] {
+            let printed = format!("{{SO_RXQ_OVFL {drops}}}");
+            reads::<SoRxqOvfl>(SoRxqOvfl::ID, &drops.to_ne_bytes(), &printed, |found| {
+                assert_eq!(found, SoRxqOvfl(drops));
+            });
+        }
+        refuses_lengths::<SoRxqOvfl>(SoRxqOvfl::ID, &[4], 4);
+    }
+
+    #[test]
+    fn bytes_left_are_no_negative_number() {
+        for left in [0, 512, i32::MAX] {
+            let printed = format!("{{SCM_INQ {left}}}");
+            reads::<ScmInq>(ScmInq::ID, &left.to_ne_bytes(), &printed, |found| {
+                assert_eq!(found, ScmInq(left.unsigned_abs()));
+            });
+        }
+        refuses_lengths::<ScmInq>(ScmInq::ID, &[4], 4);
+        for found in [-1, i32::MIN] {
+            let error = DecodeError::Value { field: "SCM_INQ", expected: "0..=2147483647", found: found.into() };
+            refuses::<ScmInq>(RawCmsg::new(ScmInq::ID, &found.to_ne_bytes()), error);
+        }
+    }
+}
