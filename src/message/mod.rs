@@ -49,8 +49,10 @@ pub use timestamp::*;
 pub use unified::*;
 
 #[cfg(test)]
+#[cfg_attr(not(linux_like), allow(dead_code, reason = "most tests have Linux's bytes"))]
 mod laws;
 #[cfg(test)]
+#[cfg_attr(not(linux_like), allow(dead_code, unused_imports, reason = "most tests have Linux's bytes"))]
 mod tests;
 
 use std::{io, os::fd::BorrowedFd};

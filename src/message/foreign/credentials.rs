@@ -1,10 +1,10 @@
 //! Who sent a message, on the BSDs that say it.
 
-use std::fmt;
+use std::{fmt, mem::offset_of};
 
 use nix::libc::{self, SOL_SOCKET};
 
-use super::wire;
+use super::wire::credentials as wire;
 use crate::{
     cmsg::CmsgId,
     options::{Families, SocketOption},
@@ -86,8 +86,27 @@ sends!(Credentials, Self::ID, |credentials| {
     [0; wire::CMSGCRED]
 });
 
+// Where `wire` reads the fields.
 #[cfg(any(target_os = "freebsd", target_os = "dragonfly"))]
-const _: () = assert!(size_of::<libc::cmsgcred>() == wire::CMSGCRED);
+const _: () = {
+    assert!(size_of::<libc::cmsgcred>() == wire::CMSGCRED);
+    assert!(offset_of!(libc::cmsgcred, cmcred_pid) == 0 && offset_of!(libc::cmsgcred, cmcred_uid) == 4);
+    assert!(offset_of!(libc::cmsgcred, cmcred_gid) == 12);
+};
+#[cfg(target_os = "freebsd")]
+const _: () = {
+    assert!(offset_of!(libc::sockcred, sc_uid) == 0 && offset_of!(libc::sockcred, sc_gid) == 8);
+    assert!(offset_of!(libc::sockcred, sc_ngroups) == 16 && offset_of!(libc::sockcred, sc_groups) == 20);
+    assert!(offset_of!(libc::sockcred2, sc_version) == 0 && offset_of!(libc::sockcred2, sc_pid) == 4);
+    assert!(offset_of!(libc::sockcred2, sc_uid) == 8 && offset_of!(libc::sockcred2, sc_gid) == 16);
+    assert!(offset_of!(libc::sockcred2, sc_ngroups) == 24 && offset_of!(libc::sockcred2, sc_groups) == 28);
+};
+#[cfg(target_os = "netbsd")]
+const _: () = {
+    assert!(offset_of!(libc::sockcred, sc_pid) == 0 && offset_of!(libc::sockcred, sc_uid) == 4);
+    assert!(offset_of!(libc::sockcred, sc_gid) == 12);
+    assert!(offset_of!(libc::sockcred, sc_ngroups) == 20 && offset_of!(libc::sockcred, sc_groups) == 24);
+};
 
 /// `SOL_LOCAL`, which libc lacks (FreeBSD sys/un.h, NetBSD sys/un.h).
 #[cfg(any(target_os = "freebsd", target_os = "netbsd"))]

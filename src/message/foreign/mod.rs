@@ -5,7 +5,7 @@
 
 #[cfg(any(target_os = "freebsd", target_os = "dragonfly", target_os = "netbsd"))]
 mod credentials;
-#[cfg_attr(linux_like, allow(unreachable_pub, reason = "for the tests"))]
+#[cfg_attr(test, allow(unreachable_pub, reason = "the tests have it on systems that do not"))]
 mod ipv6;
 #[cfg(target_os = "freebsd")]
 pub(super) mod monotonic;

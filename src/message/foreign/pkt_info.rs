@@ -4,6 +4,10 @@ use super::wire;
 use crate::message::IpPktInfo;
 
 #[cfg(target_os = "netbsd")]
+const _: () =
+    assert!(size_of::<nix::libc::in_pktinfo>() == 8 && std::mem::offset_of!(nix::libc::in_pktinfo, ipi_ifindex) == 4);
+
+#[cfg(target_os = "netbsd")]
 impl IpPktInfo {
     pub(in crate::message) const WIRE: usize = 8;
 

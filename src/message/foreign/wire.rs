@@ -1,5 +1,8 @@
 //! The layouts of other systems, read from bytes.
 
+#[cfg(any(all(test, linux_like), target_os = "freebsd", target_os = "dragonfly", target_os = "netbsd"))]
+pub(super) mod credentials;
+
 use std::ops::Range;
 #[cfg(any(test, target_os = "freebsd"))]
 use std::time::Duration;
@@ -7,8 +10,6 @@ use std::time::Duration;
 use crate::error::DecodeError;
 #[cfg(any(test, apple, target_os = "freebsd", target_os = "dragonfly", target_os = "openbsd"))]
 use crate::error::EncodeError;
-#[cfg(any(test, target_os = "freebsd", target_os = "dragonfly", target_os = "netbsd"))]
-use crate::message::Credentials;
 #[cfg(any(test, not(solarish)))]
 use crate::message::IpPktInfo;
 
@@ -87,89 +88,6 @@ pub(super) mod netbsd {
     }
 }
 
-/// The words of a structure of credentials, all of whose fields are four bytes wide.
-#[cfg(any(test, target_os = "freebsd", target_os = "dragonfly", target_os = "netbsd"))]
-fn word(bytes: &[u8], index: usize) -> u32 {
-    match bytes.get(4 * index..4 * index + 4) {
-        Some(&[a, b, c, d]) => u32::from_ne_bytes([a, b, c, d]),
-        _ => 0,
-    }
-}
-
-/// That a structure which ends with as many groups as its word `count` says has the length that this makes.
-#[cfg(any(test, target_os = "freebsd", target_os = "netbsd"))]
-fn has_groups(bytes: &[u8], count: usize) -> Result<(), DecodeError> {
-    let (fixed, found) = (4 * (count + 1), bytes.len());
-    if found < fixed {
-        return Err(DecodeError::Length { expected: fixed, found });
-    }
-    match (word(bytes, count) as usize).checked_mul(4).and_then(|groups| groups.checked_add(fixed)) {
-        Some(expected) if expected == found => Ok(()),
-        Some(expected) => Err(DecodeError::Length { expected, found }),
-        None => Err(DecodeError::Length { expected: usize::MAX, found }),
-    }
-}
-
-/// The length of a `struct cmsgcred`: five words, and 16 groups.
-#[cfg(any(test, target_os = "freebsd", target_os = "dragonfly"))]
-pub(super) const CMSGCRED: usize = 84;
-
-/// `struct cmsgcred`: pid, real uid, effective uid, real gid, groups.
-#[cfg(any(test, target_os = "freebsd", target_os = "dragonfly"))]
-pub(super) fn cmsgcred(bytes: &[u8]) -> Result<Credentials, DecodeError> {
-    if bytes.len() != CMSGCRED {
-        return Err(DecodeError::Length { expected: CMSGCRED, found: bytes.len() });
-    }
-    Ok(Credentials { pid: word(bytes, 0) as i32, uid: word(bytes, 1), gid: word(bytes, 3) })
-}
-
-/// FreeBSD's `SCM_CREDS`: a `struct cmsgcred`, or by its length a `struct sockcred` (`LOCAL_CREDS`), which says no
-/// process: real and effective uid, real and effective gid, groups.
-#[cfg(any(test, target_os = "freebsd"))]
-pub(super) fn freebsd_creds(bytes: &[u8]) -> Result<Credentials, DecodeError> {
-    if bytes.len() == CMSGCRED {
-        return cmsgcred(bytes);
-    }
-    has_groups(bytes, 4)?;
-    Ok(Credentials { pid: 0, uid: word(bytes, 0), gid: word(bytes, 2) })
-}
-
-/// FreeBSD's `struct sockcred2`: version, pid, real and effective uid, real and effective gid, groups.
-#[cfg(any(test, target_os = "freebsd"))]
-pub(super) fn sockcred2(bytes: &[u8]) -> Result<Credentials, DecodeError> {
-    has_groups(bytes, 6)?;
-    match word(bytes, 0) as i32 {
-        0 => Ok(Credentials { pid: word(bytes, 1) as i32, uid: word(bytes, 2), gid: word(bytes, 4) }),
-        version => Err(DecodeError::Value { field: "sc_version", expected: "0", found: version.into() }),
-    }
-}
-
-/// NetBSD's `struct sockcred`: pid, real and effective uid, real and effective gid, groups.
-#[cfg(any(test, target_os = "netbsd"))]
-pub(super) fn netbsd_sockcred(bytes: &[u8]) -> Result<Credentials, DecodeError> {
-    has_groups(bytes, 5)?;
-    Ok(Credentials { pid: word(bytes, 0) as i32, uid: word(bytes, 1), gid: word(bytes, 3) })
-}
-
-/// What this system puts into a message of credentials, whatever the sender writes: only that can be sent.
-#[cfg(any(test, target_os = "freebsd", target_os = "dragonfly"))]
-pub(super) fn only_own(given: Credentials, own: Credentials) -> Result<(), EncodeError> {
-    for (field, given, own) in [
-        ("cmcred_pid", i64::from(given.pid), i64::from(own.pid)),
-        ("cmcred_uid", given.uid.into(), own.uid.into()),
-        ("cmcred_gid", given.gid.into(), own.gid.into()),
-    ] {
-        if given != own {
-            return Err(EncodeError::Value {
-                field,
-                expected: "the sender's own (the kernel fills it in)",
-                found: given,
-            });
-        }
-    }
-    Ok(())
-}
-
 /// Seconds and fraction of a `struct timeval` or `timespec` of `len` bytes; where the two stand, and how wide they
 /// are, differs between the systems.
 #[cfg_attr(linux_like, allow(dead_code, reason = "for the tests"))]
@@ -190,12 +108,19 @@ pub(in crate::message) fn pair(
     }
 }
 
+#[cfg(target_os = "freebsd")]
+const _: () = {
+    use nix::libc;
+    assert!(std::mem::offset_of!(libc::bintime, frac) == size_of::<libc::time_t>());
+    assert!(size_of::<libc::bintime>() == size_of::<libc::time_t>() + 8);
+};
+
 /// Seconds and nanoseconds of a `struct bintime`: a `time_t` of `width` bytes, and the fraction in units of 2^-64 s.
 #[cfg(any(test, target_os = "freebsd"))]
 pub(in crate::message) fn bintime(bytes: &[u8], width: usize) -> Result<(i64, i64), DecodeError> {
     let (seconds, fraction) = pair(bytes, width + 8, 0..width, width..width + 8)?;
     let upper = fraction as u64 >> 32;
-    Ok((seconds, (upper * 1_000_000_000 >> 32) as i64))
+    Ok((seconds, ((upper * 1_000_000_000) >> 32) as i64))
 }
 
 /// Seconds and nanoseconds since the system started.

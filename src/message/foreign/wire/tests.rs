@@ -6,10 +6,6 @@ use super::*;
 
 const ASKED: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
-fn words(words: &[u32]) -> Vec<u8> {
-    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
-}
-
 fn length<T>(expected: usize, found: usize) -> Result<T, DecodeError> {
     Err(DecodeError::Length { expected, found })
 }
@@ -84,78 +80,6 @@ fn netbsd_packet_info_is_address_then_interface() {
     assert_eq!(netbsd::from_wire(bytes), info);
     // The source goes out, not the destination of a received one.
     assert_eq!(netbsd::to_wire(IpPktInfo { addr: Ipv4Addr::BROADCAST, ..info }), bytes);
-}
-
-#[test]
-fn sent_credentials_are_read_from_cmsgcred() {
-    let mut bytes = words(&[4321, 1000, 1001, 100, 1]);
-    bytes.resize(84, 0);
-    let found = Credentials { pid: 4321, uid: 1000, gid: 100 };
-    assert_eq!(cmsgcred(&bytes), Ok(found));
-    assert_eq!(freebsd_creds(&bytes), Ok(found));
-    for len in [0, 83, 85] {
-        bytes.resize(len, 0);
-        assert_eq!(cmsgcred(&bytes), length(84, len));
-    }
-}
-
-#[test]
-fn freebsd_sockcred_says_no_process() {
-    let found = Credentials { pid: 0, uid: 1000, gid: 100 };
-    for groups in (0..=20).filter(|&groups| groups != 16) {
-        let mut bytes = words(&[1000, 1001, 100, 101, groups]);
-        bytes.resize(20 + 4 * groups as usize, 7);
-        assert_eq!(freebsd_creds(&bytes), Ok(found));
-        bytes.pop();
-        assert_eq!(freebsd_creds(&bytes), length(20 + 4 * groups as usize, bytes.len()));
-    }
-    assert_eq!(freebsd_creds(&[0; 19]), length(20, 19));
-}
-
-#[test]
-fn freebsd_sockcred2_says_all() {
-    let mut bytes = words(&[0, 4321, 1000, 1001, 100, 101, 2, 100, 5]);
-    assert_eq!(bytes.len(), 32 + 4 * (2 - 1));
-    assert_eq!(sockcred2(&bytes), Ok(Credentials { pid: 4321, uid: 1000, gid: 100 }));
-    for found in (0..bytes.len()).rev() {
-        assert_eq!(sockcred2(&bytes[..found]), length(if found < 28 { 28 } else { 36 }, found));
-    }
-    bytes[..4].copy_from_slice(&1i32.to_ne_bytes());
-    let error = DecodeError::Value { field: "sc_version", expected: "0", found: 1 };
-    assert_eq!(sockcred2(&bytes), Err(error));
-}
-
-#[test]
-fn netbsd_sockcred_says_all() {
-    let bytes = words(&[4321, 1000, 1001, 100, 101, 1, 100]);
-    assert_eq!(bytes.len(), 28);
-    assert_eq!(netbsd_sockcred(&bytes), Ok(Credentials { pid: 4321, uid: 1000, gid: 100 }));
-    for found in 0..bytes.len() {
-        assert_eq!(netbsd_sockcred(&bytes[..found]), length(if found < 24 { 24 } else { 28 }, found));
-    }
-}
-
-#[test]
-fn a_count_of_groups_beyond_the_message_is_refused() {
-    for count in [2, u32::MAX] {
-        let bytes = words(&[1, 2, 3, 4, 5, count, 6]);
-        let error = netbsd_sockcred(&bytes).unwrap_err();
-        assert!(matches!(error, DecodeError::Length { expected, found: 28 } if expected > 28), "{error}");
-    }
-}
-
-#[test]
-fn credentials_of_another_are_refused_where_the_kernel_writes_them() {
-    let own = Credentials { pid: 4321, uid: 1000, gid: 100 };
-    assert_eq!(only_own(own, own), Ok(()));
-    for (given, field, found) in [
-        (Credentials { pid: 1, ..own }, "cmcred_pid", 1),
-        (Credentials { uid: 0, ..own }, "cmcred_uid", 0),
-        (Credentials { gid: 0, ..own }, "cmcred_gid", 0),
-    ] {
-        let expected = "the sender's own (the kernel fills it in)";
-        assert_eq!(only_own(given, own), Err(EncodeError::Value { field, expected, found }));
-    }
 }
 
 #[test]
