@@ -44,6 +44,11 @@ impl<T: RecvControl, const N: usize> RecvControl for AtMost<T, N> {
         T::decode(cmsg)
     }
 
+    #[inline(always)]
+    fn merge<'a>(earlier: Self::Value<'a>, later: Self::Value<'a>) -> Self::Value<'a> {
+        T::merge(earlier, later)
+    }
+
     fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
         <T as RecvControl>::set_enabled(socket, on)
     }

@@ -8,7 +8,7 @@ use super::wire;
 use crate::{
     cmsg::{self, CmsgId, RawCmsg},
     error::DecodeError,
-    message::{IpPktInfo, RecvControl, RecvList},
+    message::{AtMost, IpPktInfo, RecvControl, RecvList},
     parser,
 };
 
@@ -71,6 +71,7 @@ fn halves_are_merged_while_they_are_extracted_whichever_comes_first() {
         let len = cmsg::encode(&messages, &mut bytes).unwrap();
         let found = |list: fn(parser::Cmsgs<'_>) -> Option<Halves>| list(parser::cmsgs(&bytes[..len]));
         assert_eq!(found(<Halves as RecvList>::extract), whole());
+        assert_eq!(found(<AtMost<Halves, 88> as RecvList>::extract), whole());
         assert_eq!(found(|cmsgs| <(Last, Halves)>::extract(cmsgs).1), whole());
         let last = <Last as RecvList>::extract(parser::cmsgs(&bytes[..len]));
         assert_eq!(last, Some(Last(if messages[2] == other { messages[1] } else { messages[2] }.id())));
