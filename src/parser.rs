@@ -103,7 +103,7 @@ impl fmt::Debug for CmsgId {
     }
 }
 
-/// Decoded where the crate knows the message: `{IP_TTL 57}`, else `{level 1 type 36, 4 bytes: 01 00 00 00}`.
+/// Decoded where the crate knows the message: `{IP_TTL 57}`, else `{level 1 type 999, 4 bytes: 01 00 00 00}`.
 impl fmt::Debug for RawCmsg<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         ControlMessage::decode(*self).fmt_with(self.id(), f)

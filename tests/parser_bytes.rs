@@ -100,9 +100,9 @@ fn descriptors_in_arbitrary_bytes_are_never_owned() {
 fn printing_reads_like_strace() {
     let mut bytes = [0; 256];
     let info = IpPktInfo { ifindex: 2, spec_dst: [192, 0, 2, 7].into(), addr: [192, 0, 2, 7].into() };
-    let unknown = RawCmsg::new(CmsgId::new(1, 36), &[1, 0, 0, 0]);
+    let unknown = RawCmsg::new(CmsgId::new(1, 999), &[1, 0, 0, 0]);
     let len = cmsg::encode(&(info, IpTtl(57), unknown), &mut bytes).unwrap();
-    let expected = "[{IP_PKTINFO 192.0.2.7 if 2}, {IP_TTL 57}, {level 1 type 36, 4 bytes: 01 00 00 00}]";
+    let expected = "[{IP_PKTINFO 192.0.2.7 if 2}, {IP_TTL 57}, {level 1 type 999, 4 bytes: 01 00 00 00}]";
     assert_eq!(format!("{:?}", parser::parse(&bytes[..len])), expected);
     let cut = RawCmsg::new(CmsgId::new(0, 2), &[1, 2, 3]);
     assert_eq!(format!("{cut:?}"), "{IP_TTL malformed: expected 4 bytes of payload, found 3; 3 bytes: 01 02 03}");
