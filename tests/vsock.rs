@@ -75,9 +75,9 @@ fn a_byte_arrives_at_the_address_that_was_given_as_bytes() {
 fn a_connected_socket_takes_no_other_destination() {
     let name = "a_connected_socket_takes_no_other_destination";
     let Some((sender, _receiver, to)) = pair(name, Type::STREAM) else { return };
-    assert_eq!(errno(MsgHdr::new().to(&to).data(b"v").send(&sender)), Some(libc::EISCONN));
+    assert_eq!(errno(MsgHdr::new().to(to).data(b"v").send(&sender)), Some(libc::EISCONN));
     let unconnected = open(Type::STREAM).unwrap();
-    assert_eq!(errno(MsgHdr::new().to(&to).data(b"v").send(&unconnected)), Some(libc::EOPNOTSUPP));
+    assert_eq!(errno(MsgHdr::new().to(to).data(b"v").send(&unconnected)), Some(libc::EOPNOTSUPP));
 }
 
 #[test]
