@@ -34,6 +34,7 @@ const TO_ONE: u32 = 0x12300;
 const TO_ALL: u32 = 0xf004;
 
 type Meta = (J1939DestAddr, J1939DestName, J1939Prio);
+type Found = (Option<J1939DestAddr>, Option<J1939DestName>, Option<J1939Prio>);
 
 /// rtnetlink: makes and removes a link.
 struct Bus {
@@ -77,7 +78,7 @@ fn request(netlink: &OwnedFd, kind: u16, more: u16, index: u32, up: i32, attribu
     let mut kernel = [0; 12];
     kernel[..2].copy_from_slice(&(libc::AF_NETLINK as u16).to_ne_bytes());
     let kernel = SockAddr::from_bytes(&kernel).unwrap();
-    MsgHdr::new().to(&kernel).data(&bytes).send(netlink)?;
+    MsgHdr::new().to(kernel).data(&bytes).send(netlink)?;
     let (mut answer, mut control) = ([0; 256], ControlBuf::<()>::new());
     let answer = netlink.recv_msg(&mut answer, &mut control)?;
     // NLMSG_ERROR, 0 in it for none
@@ -136,7 +137,7 @@ fn send(socket: &Socket, to: &SockAddr, data: &[u8]) {
 }
 
 /// What arrives with the next message of this group.
-fn next(socket: &Socket, pgn: u32) -> (Vec<u8>, (Option<J1939DestAddr>, Option<J1939DestName>, Option<J1939Prio>)) {
+fn next(socket: &Socket, pgn: u32) -> (Vec<u8>, Found) {
     loop {
         let (mut data, mut control) = ([0; 64], ControlBuf::<Meta>::new());
         // J1939 knows few flags, and MSG_CMSG_CLOEXEC is not among them.
