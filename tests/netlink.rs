@@ -17,7 +17,7 @@ use ancillary::{
 };
 use common::{
     TIMEOUT, cause,
-    namespace::{Place, inside, ip},
+    inside::{Place, inside, ip},
     skipped,
 };
 use nix::{

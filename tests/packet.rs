@@ -12,7 +12,7 @@ use ancillary::{
 };
 use common::{
     TIMEOUT, cause,
-    namespace::{Place, inside, ip},
+    inside::{Place, inside, ip},
 };
 use nix::{
     libc,

@@ -26,7 +26,7 @@ use ancillary::{
 use common::{
     KINDS, TIMEOUT, cause,
     inet::{V4, addrs, errno, send, tcp, udp},
-    namespace::{Place, inside, ip},
+    inside::{Place, inside, ip},
     pair, skipped, stream,
 };
 use nix::{

@@ -21,7 +21,7 @@ use ancillary::{
 use common::{
     TIMEOUT, cause,
     inet::{V4, addrs, errno, send, tcp, udp},
-    namespace::{Place, inside, ip},
+    inside::{Place, inside, ip},
     skipped,
 };
 use nix::{
