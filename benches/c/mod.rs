@@ -8,6 +8,9 @@
 #![allow(clippy::missing_safety_doc, reason = "C")]
 #![allow(clippy::unnecessary_cast, reason = "the widths differ between C libraries")]
 
+#[cfg(target_os = "linux")]
+pub mod catalogue;
+
 use nix::libc;
 use std::{
     mem::zeroed,

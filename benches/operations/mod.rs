@@ -1,5 +1,7 @@
 //! The operations whose instructions are counted, each as often as asked.
 
+mod catalogue;
+
 use std::{
     fs::File,
     hint::black_box,
@@ -29,6 +31,9 @@ pub(crate) const BOUNDED: &[(&str, &str, &str)] = &[
     ("build SCM_RIGHTS of 1 descriptor", "rights1", "rights1 c"),
     ("build SCM_RIGHTS of 8 descriptors", "rights8", "rights8 c"),
     ("parse TTL + PKTINFO, by type", "parse", "parse c"),
+    ("build SEGMENT + TCLASS + PKTINFO (QUIC)", "build quic", "build quic c"),
+    ("parse GRO + TCLASS + PKTINFO + stamp (QUIC)", "parse quic", "parse quic c"),
+    ("parse TIMESTAMPING + RECVERR", "parse error", "parse error c"),
 ];
 
 /// What is shown beside: ours does more there (a movable header, errors, ownership), or is not as good yet.
@@ -62,6 +67,12 @@ pub(crate) const ALL: &[(&str, Operation)] = &[
     ("trip c", trip_c),
     ("pass", pass),
     ("pass c", pass_c),
+    ("build quic", catalogue::build),
+    ("build quic c", catalogue::build_c),
+    ("parse quic", catalogue::parse),
+    ("parse quic c", catalogue::parse_c),
+    ("parse error", catalogue::parse_error),
+    ("parse error c", catalogue::parse_error_c),
 ];
 
 const TTL: u8 = 64;

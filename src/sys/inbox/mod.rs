@@ -242,7 +242,7 @@ impl<'a> InboxMut<'a> {
             header.msg_control = room.as_mut_ptr().cast();
             header.msg_controllen = room.len() as _;
         }
-        let flags = if ask.inheritable { ask.flags } else { ask.flags | MSG_CMSG_CLOEXEC };
+        let mut flags = if ask.inheritable { ask.flags } else { ask.flags | MSG_CMSG_CLOEXEC };
         let capacity = room.len();
         let returned = loop {
             // SAFETY: 1. the descriptor is borrowed, hence open; 2. name, control and the buffers behind `iov` are
@@ -253,7 +253,9 @@ impl<'a> InboxMut<'a> {
                 break returned as usize;
             }
             let error = last_error();
-            if error.kind() != io::ErrorKind::Interrupted {
+            if flags & MSG_CMSG_CLOEXEC != 0 && refuses_cloexec(socket, &error) {
+                flags &= !MSG_CMSG_CLOEXEC;
+            } else if error.kind() != io::ErrorKind::Interrupted {
                 return Err(error);
             }
         };
@@ -361,6 +363,23 @@ impl<'a> InboxMut<'a> {
     /// The descriptors of `SCM_RIGHTS` that have not been taken, borrowed.
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> + Clone {
         Fds::new(self.head, self.bytes)
+    }
+}
+
+/// Linux: AF_PACKET, some CAN protocols and others that carry no descriptors refuse the flag (net/packet/af_packet.c,
+/// `packet_recvmsg`).
+#[cold]
+#[inline(never)]
+fn refuses_cloexec(socket: BorrowedFd<'_>, error: &io::Error) -> bool {
+    #[cfg(linux_like)]
+    {
+        matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EOPNOTSUPP))
+            && super::domain(socket).is_ok_and(|family| family != libc::AF_UNIX && family != libc::AF_NETLINK)
+    }
+    #[cfg(not(linux_like))]
+    {
+        let _ = (socket, error);
+        false
     }
 }
 
