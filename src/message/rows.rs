@@ -98,7 +98,7 @@ pub(in crate::message) fn field<const AT: usize, const LEN: usize, const SIZE: u
 
 /// The address in a `struct sockaddr_in` of Linux.
 #[cfg(linux_like)]
-pub(super) fn sockaddr_in(bytes: &[u8; 16]) -> Result<SocketAddrV4, DecodeError> {
+pub(in crate::message) fn sockaddr_in(bytes: &[u8; 16]) -> Result<SocketAddrV4, DecodeError> {
     match u16::from_ne_bytes(field::<0, 2, 16>(bytes)).into() {
         libc::AF_INET => v4_in(bytes).ok_or(DecodeError::Length { expected: 16, found: bytes.len() }),
         found => Err(DecodeError::Value { field: "sin_family", expected: "AF_INET", found: found.into() }),
@@ -107,7 +107,7 @@ pub(super) fn sockaddr_in(bytes: &[u8; 16]) -> Result<SocketAddrV4, DecodeError>
 
 /// The address in a `struct sockaddr_in6` of Linux.
 #[cfg(linux_like)]
-pub(super) fn sockaddr_in6(bytes: &[u8; 28]) -> Result<SocketAddrV6, DecodeError> {
+pub(in crate::message) fn sockaddr_in6(bytes: &[u8; 28]) -> Result<SocketAddrV6, DecodeError> {
     match u16::from_ne_bytes(field::<0, 2, 28>(bytes)).into() {
         libc::AF_INET6 => v6_in(bytes).ok_or(DecodeError::Length { expected: 28, found: bytes.len() }),
         found => Err(DecodeError::Value { field: "sin6_family", expected: "AF_INET6", found: found.into() }),

@@ -153,7 +153,7 @@ impl RecvControl for Timestamp {
         Self::is_micros(id)
     }
 
-    #[inline]
+    #[inline(always)]
     fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
         let (secs, fraction) = parts(cmsg)?;
         let (field, expected, limit, unit) = if Self::is_micros(cmsg.id()) {
@@ -189,7 +189,7 @@ impl RecvControl for Timestamp {
 
 /// Seconds and fraction: two `long`s, or two of 64 bits (`SO_TIMESTAMP_NEW`).
 #[cfg(linux_like)]
-#[inline]
+#[inline(always)]
 fn parts(cmsg: RawCmsg<'_>) -> Result<(i64, i64), DecodeError> {
     if cmsg.payload().len() == 8 && size_of::<libc::c_long>() == 4 {
         let [s0, s1, s2, s3, f0, f1, f2, f3] = cmsg.array()?;

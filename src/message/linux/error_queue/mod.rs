@@ -5,9 +5,8 @@ use std::{error::Error, fmt, io, net::SocketAddr, os::fd::BorrowedFd};
 
 use nix::libc;
 
-use crate::message::rows::field;
+use crate::message::rows::{field, sockaddr_in, sockaddr_in6};
 use crate::{
-    addr::SockAddr,
     cmsg::{CmsgId, RawCmsg},
     error::DecodeError,
     options::{Families, set_option, socket_protocol},
@@ -132,9 +131,8 @@ impl From<u8> for Origin {
     }
 }
 
-/// Bytes of a `sock_extended_err`, and with each kind of offender.
+/// Bytes of a `sock_extended_err`, and with the longest offender.
 const PLAIN: usize = 16;
-const WITH_V4: usize = PLAIN + 16;
 const WITH_V6: usize = PLAIN + 28;
 
 impl ExtendedError {
@@ -150,6 +148,7 @@ impl ExtendedError {
         io::Error::from_raw_os_error(i32::try_from(self.errno).unwrap_or(i32::MAX))
     }
 
+    #[inline]
     fn read(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
         let payload = cmsg.payload();
         let Some((plain, offender)) = payload.split_first_chunk::<PLAIN>() else {
@@ -169,27 +168,38 @@ impl ExtendedError {
     }
 }
 
-/// The address behind the error; its length tells one that was cut.
+/// The address behind the error; its length tells one that was cut. TLS and others report on the level of IP without one.
+#[inline]
 fn read_offender(id: CmsgId, bytes: &[u8]) -> Result<Option<SocketAddr>, DecodeError> {
-    let whole = match id {
-        ExtendedError::IPV6 => WITH_V6 - PLAIN,
-        ExtendedError::IP => WITH_V4 - PLAIN,
-        _ => 0,
-    };
-    // TLS and others report on the level of IP without an offender.
     if bytes.is_empty() {
         return Ok(None);
     }
-    if bytes.len() != whole {
-        return Err(DecodeError::Length { expected: PLAIN + whole, found: PLAIN + bytes.len() });
+    match id {
+        ExtendedError::IP => offender(bytes, "AF_INET or AF_UNSPEC", |bytes| sockaddr_in(bytes).map(SocketAddr::V4)),
+        ExtendedError::IPV6 => {
+            offender(bytes, "AF_INET6 or AF_UNSPEC", |bytes| sockaddr_in6(bytes).map(SocketAddr::V6))
+        }
+        _ => Err(DecodeError::Length { expected: PLAIN, found: PLAIN + bytes.len() }),
     }
-    let expected = if whole == WITH_V6 - PLAIN { "AF_INET6 or AF_UNSPEC" } else { "AF_INET or AF_UNSPEC" };
-    let addr = SockAddr::from_bytes(bytes).unwrap_or(SockAddr::empty());
-    match (addr.family(), addr.as_inet()) {
-        (libc::AF_UNSPEC, _) => Ok(None),
-        (libc::AF_INET, Some(addr)) if whole == WITH_V4 - PLAIN => Ok(Some(addr)),
-        (libc::AF_INET6, Some(addr)) if whole == WITH_V6 - PLAIN => Ok(Some(addr)),
-        (found, _) => Err(DecodeError::Value { field: "SO_EE_OFFENDER", expected, found: found.into() }),
+}
+
+/// An address of this length; one of no family is none.
+#[inline]
+fn offender<const LEN: usize>(
+    bytes: &[u8],
+    expected: &'static str,
+    read: impl FnOnce(&[u8; LEN]) -> Result<SocketAddr, DecodeError>,
+) -> Result<Option<SocketAddr>, DecodeError> {
+    let Ok(bytes) = <&[u8; LEN]>::try_from(bytes) else {
+        return Err(DecodeError::Length { expected: PLAIN + LEN, found: PLAIN + bytes.len() });
+    };
+    if u16::from_ne_bytes([bytes[0], bytes[1]]) == libc::AF_UNSPEC as u16 {
+        return Ok(None);
+    }
+    match read(bytes) {
+        Ok(addr) => Ok(Some(addr)),
+        Err(DecodeError::Value { found, .. }) => Err(DecodeError::Value { field: "SO_EE_OFFENDER", expected, found }),
+        Err(error) => Err(error),
     }
 }
 
