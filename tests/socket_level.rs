@@ -323,12 +323,18 @@ fn a_transmission_time_needs_a_clock() {
 
     let id = CmsgId::new(libc::SOL_SOCKET, libc::SCM_TXTIME);
     assert_eq!(errno(send(&sender, RawCmsg::new(id, &[0; 4]))), libc::EINVAL);
-    for (clock, flags) in [(99, 0), (-1, 0), (libc::CLOCK_MONOTONIC_RAW, 0), (libc::CLOCK_MONOTONIC, 4)] {
-        let refused = SockTxTime { clock, flags: TxTimeFlags::from_bits_retain(flags) };
-        let error = refused.set(&sender).unwrap_err().raw_os_error();
-        assert!(matches!(error, Some(libc::EINVAL | libc::EPERM)), "{refused:?}: {error:?}");
-    }
+    let strange = SockTxTime { flags: TxTimeFlags::from_bits_retain(4), ..SockTxTime::MONOTONIC };
+    assert_eq!(strange.set(&sender).unwrap_err().raw_os_error(), Some(libc::EINVAL));
     assert_eq!(SockTxTime::get(&sender).unwrap(), option, "as before");
+    for clock in [99, -1, libc::CLOCK_MONOTONIC_RAW] {
+        match (SockTxTime { clock, ..option }).set(&sender) {
+            Ok(()) => skipped(format_args!("SKIPPED a_transmission_time_needs_a_clock: {clock} is one here")),
+            Err(error) => {
+                assert!(matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EPERM)), "{clock}: {error}");
+                assert_eq!(SockTxTime::get(&sender).unwrap(), option, "as before");
+            }
+        }
+    }
     let error: FamilyError = cause(&option.set(UnixDatagram::unbound().unwrap()).unwrap_err()).unwrap();
     assert_eq!((error.what, error.found), ("socket", libc::AF_UNIX));
 }

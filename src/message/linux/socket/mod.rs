@@ -36,14 +36,13 @@ impl PacketOption {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
 mod tests {
     use nix::libc;
 
     use super::*;
 
     #[test]
-    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     fn numbers_are_those_of_the_c_library() {
         let ours = [
             tags::SO_RCVMARK,

@@ -127,7 +127,7 @@ impl SockTxTime {
     /// # Errors
     ///
     /// EPERM for another clock than `CLOCK_MONOTONIC` without `CAP_NET_ADMIN`, EINVAL for a clock or a flag that the
-    /// kernel does not know; [`FamilyError`](crate::FamilyError) on AF_UNIX and AF_NETLINK, where nothing comes of it.
+    /// kernel does not know (Linux 6.1 takes any clock); [`FamilyError`](crate::FamilyError) on AF_UNIX and AF_NETLINK, where nothing comes of it.
     #[doc(alias = "setsockopt")]
     pub fn set(self, socket: impl AsFd) -> io::Result<()> {
         let socket = socket.as_fd();
