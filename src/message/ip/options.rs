@@ -72,9 +72,10 @@ receives!(
 /// IPv4 options for an answer, and to send (`IP_RETOPTS`).
 ///
 /// Received once enabled (`IP_RETOPTS`, Linux 2.2), also on an IPv6 socket for IPv4 peers: the options of the datagram
-/// made ready to be sent back, a source route reversed, the entries of record route and timestamp given back as room.
-/// Other options are left out, so that it may be empty; absent where the header has none. When sent, it is what stands
-/// in the header, instead of the socket's own (`IP_OPTIONS`): none of them with an empty one. Not delivered by TCP.
+/// made ready to be sent back, a source route reversed, record route and timestamp to go on behind the entries that
+/// they have. Most others are left out, so that it may be empty; absent where the header has none. When sent, it is what
+/// stands in the header, instead of the socket's own (`IP_OPTIONS`): none of them with an empty one. Not delivered by
+/// TCP.
 ///
 /// Source routes and options that the kernel does not know need `CAP_NET_RAW`.
 ///

@@ -1,4 +1,4 @@
-//! The protocol of raw datagrams.
+//! The protocol by which raw datagrams are routed.
 
 use nix::libc::{IPPROTO_IP, c_int};
 
@@ -7,11 +7,12 @@ use crate::{cmsg::CmsgId, error::EncodeError};
 // include/uapi/linux/in.h; libc lacks it.
 const IP_PROTOCOL: c_int = 52;
 
-/// Protocol number in the header of one IPv4 datagram from a raw socket (`IP_PROTOCOL`).
+/// Protocol by which the route of one IPv4 datagram is looked up, on a raw socket that writes the header itself
+/// (`IP_PROTOCOL`).
 ///
-/// Sent with each message on a raw socket that leaves the header to the kernel (no `IP_HDRINCL`), it overrides the
-/// protocol that the socket was made with; others ignore it. Linux 6.4, and some older ones that got it afterwards. The
-/// message needs no privilege, the raw socket `CAP_NET_RAW`.
+/// Such a socket (`IPPROTO_RAW`, `IP_HDRINCL`) has no protocol of its own by which rules and IPsec policies could know
+/// the datagram; what the header says stays as it is. Other raw sockets and UDP ignore it. Linux 6.4, and some older
+/// ones that got it afterwards. The message needs no privilege, the raw socket `CAP_NET_RAW`.
 ///
 /// # Wire layout
 ///

@@ -14,7 +14,8 @@ use crate::{
 /// Whether one IPv6 datagram may be cut into fragments by this host (`IPV6_DONTFRAG`).
 ///
 /// Sent with each message (Linux 2.6.35), it overrides the socket's own value: with `true` a datagram longer than the
-/// path MTU is refused, and [`Ipv6PathMtu`] says what would fit. Ignored to IPv4-mapped destinations. No privilege.
+/// path MTU is refused, and [`Ipv6PathMtu`] says what would fit. UDP and ICMPv6 sockets; raw ones of other protocols
+/// ignore it, as do all to IPv4-mapped destinations. No privilege.
 ///
 /// # Wire layout
 ///
