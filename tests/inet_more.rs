@@ -289,62 +289,73 @@ fn a_protocol_is_accepted_and_ignored_on_udp() {
 /// R614, R615
 #[test]
 fn a_flow_label_arrives_as_sent() {
-    if !has_v6("a_flow_label_arrives_as_sent") {
-        return;
-    }
-    let (receiver, sender) = (bound(Ipv6Addr::LOCALHOST), bound(Ipv6Addr::LOCALHOST));
-    let to = receiver.local_addr().unwrap();
-    let label = |label| Ipv6FlowInfo::new(0, label).unwrap();
-    send(&sender, to, b"data", label(0x12345)).unwrap();
-    assert_eq!(next::<_, Ipv6FlowInfo>(&receiver, 4), None, "not enabled");
-    receiver.enable::<Ipv6FlowInfo>().unwrap();
-    for value in [0x12345, 1, Ipv6FlowInfo::MAX_LABEL] {
-        send(&sender, to, b"data", label(value)).unwrap();
-        assert_eq!(next::<_, Ipv6FlowInfo>(&receiver, 4), Some(label(value)));
-    }
-    set_option(&sender, libc::IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 1).unwrap();
-    send(&sender, to, b"data", ()).unwrap();
-    let made = next::<_, Ipv6FlowInfo>(&receiver, 4).unwrap();
-    assert!(made.label() > 0 && made.traffic_class() == 0, "{made}");
-    set_option(&sender, libc::IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 0).unwrap();
-    send(&sender, to, b"data", ()).unwrap();
-    assert_eq!(next::<_, Ipv6FlowInfo>(&receiver, 4), None, "neither label nor class");
+    flow_labels("a_flow_label_arrives_as_sent", || {
+        let (receiver, sender) = (bound(Ipv6Addr::LOCALHOST), bound(Ipv6Addr::LOCALHOST));
+        let to = receiver.local_addr().unwrap();
+        let label = |label| Ipv6FlowInfo::new(0, label).unwrap();
+        send(&sender, to, b"data", label(0x12345)).unwrap();
+        assert_eq!(next::<_, Ipv6FlowInfo>(&receiver, 4), None, "not enabled");
+        receiver.enable::<Ipv6FlowInfo>().unwrap();
+        for value in [0x12345, 1, Ipv6FlowInfo::MAX_LABEL] {
+            send(&sender, to, b"data", label(value)).unwrap();
+            assert_eq!(next::<_, Ipv6FlowInfo>(&receiver, 4), Some(label(value)));
+        }
+        set_option(&sender, libc::IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 1).unwrap();
+        send(&sender, to, b"data", ()).unwrap();
+        let made = next::<_, Ipv6FlowInfo>(&receiver, 4).unwrap();
+        assert!(made.label() > 0 && made.traffic_class() == 0, "{made}");
+        set_option(&sender, libc::IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 0).unwrap();
+        send(&sender, to, b"data", ()).unwrap();
+        assert_eq!(next::<_, Ipv6FlowInfo>(&receiver, 4), None, "neither label nor class");
 
-    // The class in the header is that of the other message.
-    send(&sender, to, b"data", Ipv6FlowInfo::new(0x1c, 0x777).unwrap()).unwrap();
-    assert_eq!(next::<_, Ipv6FlowInfo>(&receiver, 4), Some(label(0x777)));
-    send(&sender, to, b"data", (label(0x777), TClass(0xb9))).unwrap();
-    assert_eq!(next::<_, Ipv6FlowInfo>(&receiver, 4), Ipv6FlowInfo::new(0xb9, 0x777).ok());
-    send(&sender, to, b"data", TClass(0x2e)).unwrap();
-    assert_eq!(next::<_, Ipv6FlowInfo>(&receiver, 4), Ipv6FlowInfo::new(0x2e, 0).ok());
+        // The class in the header is that of the other message.
+        send(&sender, to, b"data", Ipv6FlowInfo::new(0x1c, 0x777).unwrap()).unwrap();
+        assert_eq!(next::<_, Ipv6FlowInfo>(&receiver, 4), Some(label(0x777)));
+        send(&sender, to, b"data", (label(0x777), TClass(0xb9))).unwrap();
+        assert_eq!(next::<_, Ipv6FlowInfo>(&receiver, 4), Ipv6FlowInfo::new(0xb9, 0x777).ok());
+        send(&sender, to, b"data", TClass(0x2e)).unwrap();
+        assert_eq!(next::<_, Ipv6FlowInfo>(&receiver, 4), Ipv6FlowInfo::new(0x2e, 0).ok());
+    });
 }
 
 /// R614, R615
 #[test]
-fn a_socket_with_leased_labels_sends_no_other() {
-    let name = "a_socket_with_leased_labels_sends_no_other";
-    if !has_v6(name) {
-        return;
+fn where_a_label_is_leased_no_other_is_sent() {
+    flow_labels("where_a_label_is_leased_no_other_is_sent", || {
+        let (receiver, sender) = (bound(Ipv6Addr::LOCALHOST), bound(Ipv6Addr::LOCALHOST));
+        receiver.enable::<Ipv6FlowInfo>().unwrap();
+        let to = receiver.local_addr().unwrap();
+        let [leased, other] = [0x4_5678, 0x4_5679].map(|label| Ipv6FlowInfo::new(0, label).unwrap());
+        send(&sender, to, b"data", other).unwrap();
+        assert_eq!(next::<_, Ipv6FlowInfo>(&receiver, 4), Some(other));
+
+        // struct in6_flowlabel_req: destination, label, action GET, share EXCL, flags CREATE.
+        let mut lease = [0; 32];
+        lease[..16].copy_from_slice(&Ipv6Addr::LOCALHOST.octets());
+        lease[16..20].copy_from_slice(&leased.label().to_be_bytes());
+        lease[21] = 1;
+        lease[22..24].copy_from_slice(&1u16.to_ne_bytes());
+        let (fd, value, len) = (sender.as_raw_fd(), lease.as_ptr().cast(), lease.len() as libc::socklen_t);
+        // SAFETY: the value has as many bytes as are said.
+        let status = unsafe { libc::setsockopt(fd, libc::IPPROTO_IPV6, IPV6_FLOWLABEL_MGR, value, len) };
+        assert_eq!(status, 0, "{}", io::Error::last_os_error());
+        send(&sender, to, b"data", leased).unwrap();
+        assert_eq!(next::<_, Ipv6FlowInfo>(&receiver, 4), Some(leased));
+        assert_eq!(errno(send(&sender, to, b"data", other)), Some(libc::EINVAL));
+        // Not even by sockets that have leased none.
+        let third = bound(Ipv6Addr::LOCALHOST);
+        for label in [leased, other] {
+            assert_eq!(errno(send(&third, to, b"data", label)), Some(libc::EINVAL));
+        }
+        send(&third, to, b"data", ()).unwrap();
+    });
+}
+
+/// In a namespace of its own: a lease there is one for all its sockets.
+fn flow_labels(test: &str, f: fn()) {
+    if has_v6(test) {
+        isolated(test, || Namespace::new().run(f));
     }
-    let (receiver, sender) = (bound(Ipv6Addr::LOCALHOST), bound(Ipv6Addr::LOCALHOST));
-    receiver.enable::<Ipv6FlowInfo>().unwrap();
-    // struct in6_flowlabel_req: destination, label, action GET, share EXCL, flags CREATE.
-    let mut lease = [0; 32];
-    lease[..16].copy_from_slice(&Ipv6Addr::LOCALHOST.octets());
-    lease[16..20].copy_from_slice(&0x4_5678u32.to_be_bytes());
-    lease[21] = 1;
-    lease[22..24].copy_from_slice(&1u16.to_ne_bytes());
-    let (fd, value, len) = (sender.as_raw_fd(), lease.as_ptr().cast(), lease.len() as libc::socklen_t);
-    // SAFETY: the value has as many bytes as are said.
-    let status = unsafe { libc::setsockopt(fd, libc::IPPROTO_IPV6, IPV6_FLOWLABEL_MGR, value, len) };
-    if status != 0 {
-        return skipped(format_args!("SKIPPED {name}: IPV6_FLOWLABEL_MGR: {}", io::Error::last_os_error()));
-    }
-    let to = receiver.local_addr().unwrap();
-    let [leased, other] = [0x4_5678, 0x4_5679].map(|label| Ipv6FlowInfo::new(0, label).unwrap());
-    send(&sender, to, b"data", leased).unwrap();
-    assert_eq!(next::<_, Ipv6FlowInfo>(&receiver, 4), Some(leased));
-    assert_eq!(errno(send(&sender, to, b"data", other)), Some(libc::EINVAL));
 }
 
 /// R606, R618

@@ -26,13 +26,23 @@ pub fn isolated(test: &str, f: impl FnOnce()) {
         return skipped(format_args!("SKIPPED {test}: ip(8) of iproute2 is not installed"));
     }
     let Err(error) = Namespace::open() else { return f() };
-    const USER: [&str; 4] = ["--user", "--map-root-user", "--net", "--"];
-    let probe = Command::new("unshare").args(USER).arg("true").output();
-    if env::var_os(AGAIN).is_none() && probe.is_ok_and(|probe| probe.status.success()) {
-        again(test, Command::new("unshare").args(USER));
+    // Under its own number, since tcpdump gives up that of root.
+    const USER: [&str; 5] = ["--user", "--map-current-user", "--keep-caps", "--net", "--"];
+    const UP: [&str; 3] = ["sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""];
+    let unshare = || {
+        let mut command = Command::new("unshare");
+        command.args(USER).args(UP);
+        command
+    };
+    if env::var_os(AGAIN).is_none() && succeeds(unshare().arg("true")) {
+        again(test, &mut unshare());
     } else {
         skipped(format_args!("SKIPPED {test}: no network namespaces ({error})"));
     }
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
 }
 
 /// Runs `f` without `CAP_NET_RAW`.
@@ -40,7 +50,7 @@ pub fn without_net_raw(test: &str, f: impl FnOnce()) {
     const DROP: [&str; 4] = ["--bounding-set", "-net_raw", "--inh-caps", "-net_raw"];
     if !has_net_raw() {
         f();
-    } else if Command::new("setpriv").args(DROP).arg("true").output().is_ok_and(|probe| probe.status.success()) {
+    } else if succeeds(Command::new("setpriv").args(DROP).arg("true")) {
         again(test, Command::new("setpriv").args(DROP));
     } else {
         skipped(format_args!("SKIPPED {test}: setpriv(1) cannot drop a capability here"));
@@ -152,10 +162,13 @@ pub fn link(test: &str, net: u8, mtu: u32, a: &Namespace, b: &Namespace) -> bool
         }
         namespace.ip(&format!("link set {name} up")).unwrap();
     }
-    // The kernel starts the queues in its own time; before, packets are lost.
-    for namespace in [a, b] {
-        let up = |_| namespace.ip(&format!("-o link show {name}")).unwrap().contains("state UP");
-        assert!((0..5000).any(up), "{name} does not come up");
+    // The kernel starts queues and addresses in its own time; before, packets are lost.
+    for (end, namespace) in [(1, a), (2, b)] {
+        let up = || namespace.ip(&format!("-o link show {name}")).unwrap().contains("state UP");
+        let routes = || namespace.ip("-6 route show table local").unwrap();
+        let addrs = [v6(net, end), Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, end.into())];
+        let local = |routes: &str| addrs.iter().all(|addr| routes.contains(&format!("local {addr} dev {name} ")));
+        assert!((0..5000).any(|_| up() && local(&routes())), "{name} does not come up");
     }
     true
 }
