@@ -8,6 +8,7 @@ pub mod inet;
 pub mod inside;
 #[cfg(target_os = "linux")]
 pub mod namespace;
+#[cfg(target_os = "linux")]
 pub mod net;
 pub mod pipes;
 #[cfg(target_os = "linux")]
