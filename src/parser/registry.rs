@@ -1,124 +1,17 @@
-//! From bytes to messages: the enum [`ControlMessage`] and the one table that leads to it.
-//!
-//! Works on any bytes, without a socket, at any alignment, and never owns a descriptor.
-//!
-//! ```
-//! use ancillary::parser;
-//!
-//! assert_eq!(parser::parse(b"not control data at all").count(), 1); // one malformed header, and an end
-//! assert_eq!(parser::parse(&[]).count(), 0);
-//! ```
+//! The registry: what each message is read as, and its C name.
 
-use std::{fmt, iter::FusedIterator};
+use std::fmt;
 
-pub use crate::cmsg::Cmsgs;
+use super::Malformed;
 use crate::{
-    cmsg::{CmsgId, ControlOut, RawCmsg},
+    cmsg::{CmsgId, RawCmsg},
     error::DecodeError,
     message::*,
     text::hex,
 };
 
-/// The raw messages in a buffer of control data.
-#[inline]
-pub fn cmsgs(bytes: &[u8]) -> Cmsgs<'_> {
-    Cmsgs::new(bytes)
-}
-
-/// The typed messages in a buffer of control data.
-///
-/// A header that makes no sense comes out once, as [`ControlMessage::Malformed`], and ends the iteration.
-#[inline]
-pub fn parse(bytes: &[u8]) -> Messages<'_> {
-    Messages { cmsgs: Cmsgs::new(bytes), ended: false }
-}
-
-/// Iterates over typed messages; see [`parse`].
-#[derive(Clone)]
-#[must_use = "iterators are lazy"]
-pub struct Messages<'a> {
-    cmsgs: Cmsgs<'a>,
-    ended: bool,
-}
-
-impl<'a> Iterator for Messages<'a> {
-    type Item = ControlMessage<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<ControlMessage<'a>> {
-        if let Some(cmsg) = self.cmsgs.next() {
-            return Some(ControlMessage::decode(cmsg));
-        }
-        let error = self.cmsgs.error().filter(|_| !self.ended)?;
-        self.ended = true;
-        Some(ControlMessage::Malformed(Malformed { cmsg: RawCmsg::new(CmsgId::new(0, 0), self.cmsgs.rest()), error }))
-    }
-}
-
-impl FusedIterator for Messages<'_> {}
-
-impl fmt::Debug for Messages<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt_list(self.cmsgs.clone(), f)
-    }
-}
-
-/// Prints `[{IP_PKTINFO 192.0.2.7 if 2}, {IP_TTL 57}]`.
-pub(crate) fn fmt_list(mut cmsgs: Cmsgs<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    f.write_str("[")?;
-    let mut separator = "";
-    for cmsg in &mut cmsgs {
-        write!(f, "{separator}{cmsg:?}")?;
-        separator = ", ";
-    }
-    if let Some(error) = cmsgs.error() {
-        write!(f, "{separator}{{malformed: {error}}}")?;
-    }
-    f.write_str("]")
-}
-
-/// What a known message holds that could not be read as its type, with the reason.
-#[derive(Clone, Copy, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Malformed<'a> {
-    /// The message; for a malformed header (its id is then 0, 0), all bytes from there on.
-    pub cmsg: RawCmsg<'a>,
-    /// What was expected and what was found.
-    pub error: DecodeError,
-}
-
-impl CmsgId {
-    /// The C name, where this crate knows the message.
-    pub fn name(self) -> Option<&'static str> {
-        name(self)
-    }
-}
-
-impl fmt::Debug for CmsgId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => f.write_str(name),
-            None => write!(f, "level {} type {}", self.level(), self.ty()),
-        }
-    }
-}
-
-/// Decoded where the crate knows the message: `{IP_TTL 57}`, else `{level 1 type 999, 4 bytes: 01 00 00 00}`.
-impl fmt::Debug for RawCmsg<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        ControlMessage::decode(*self).fmt_with(self.id(), f)
-    }
-}
-
-/// Prints the messages written so far.
-impl fmt::Debug for ControlOut<'_, '_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt_list(Cmsgs::new(self.as_bytes()), f)
-    }
-}
-
 macro_rules! control_messages {
-    ($($(#[$cfg:meta])* $variant:ident($type:ty): $($(#[$id_cfg:meta])* $name:literal = $id:path),+;)+) => {
+    ($($(#[$cfg:meta])* $variant:ident($type:ty): $($name:literal = $id:path),+;)+) => {
         /// A received control message.
         ///
         /// A view: [`ScmRights`](Self::ScmRights) shows numbers and owns none. A type may be added to it in any
@@ -143,7 +36,7 @@ macro_rules! control_messages {
             #[inline]
             pub fn decode(cmsg: RawCmsg<'a>) -> Self {
                 let result = match cmsg.id() {
-                    $($(#[$cfg])* $($(#[$id_cfg])* $id)|+ => <$type>::decode(cmsg).map(Self::$variant),)+
+                    $($(#[$cfg])* $($id)|+ => <$type>::decode(cmsg).map(Self::$variant),)+
                     _ => return Self::Unknown(cmsg),
                 };
                 match result {
@@ -153,7 +46,7 @@ macro_rules! control_messages {
             }
 
             /// Prints `{NAME value}`, with the C name of `id`.
-            pub(crate) fn fmt_with(&self, id: CmsgId, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            pub(super) fn fmt_with(&self, id: CmsgId, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
                     $($(#[$cfg])* Self::$variant(value) => write!(f, "{{{id:?} {value}}}"),)+
                     Self::Unknown(cmsg) => {
@@ -173,28 +66,32 @@ macro_rules! control_messages {
             }
         }
 
-        /// Prints `{IP_TTL 57}`, like strace.
+        /// Prints `{IP_TTL 57}`, like strace; a type that stands for several messages by its own name.
         impl fmt::Debug for ControlMessage<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
-                    $($(#[$cfg])* Self::$variant(_) => self.fmt_with(first_id(&[$($(#[$id_cfg])* $id),+]), f),)+
+                    $($(#[$cfg])* Self::$variant(value) => match &[$($id),+][..] {
+                        &[id] => self.fmt_with(id, f),
+                        _ => write!(f, concat!("{{", stringify!($variant), " {}}}"), value),
+                    },)+
                     Self::Unknown(cmsg) | Self::Malformed(Malformed { cmsg, .. }) => self.fmt_with(cmsg.id(), f),
                 }
             }
         }
 
         /// The C name of a message.
-        pub(crate) fn name(id: CmsgId) -> Option<&'static str> {
-            match id {
-                $($(#[$cfg])* $($(#[$id_cfg])* $id => Some($name),)+)+
-                _ => None,
-            }
+        pub(super) fn name(id: CmsgId) -> Option<&'static str> {
+            $(
+                $(#[$cfg])*
+                {
+                    $(if id == $id {
+                        return Some($name);
+                    })+
+                }
+            )+
+            None
         }
     };
-}
-
-fn first_id(ids: &[CmsgId]) -> CmsgId {
-    ids.first().copied().unwrap_or(CmsgId::new(0, 0))
 }
 
 // The table: variant, type, and the messages that it stands for, by C name.

@@ -1,0 +1,120 @@
+//! From bytes to messages: the enum [`ControlMessage`] and the one table that leads to it.
+//!
+//! Works on any bytes, without a socket, at any alignment, and never owns a descriptor.
+//!
+//! ```
+//! use ancillary::parser;
+//!
+//! assert_eq!(parser::parse(b"not control data at all").count(), 1); // one malformed header, and an end
+//! assert_eq!(parser::parse(&[]).count(), 0);
+//! ```
+
+mod registry;
+
+pub use registry::ControlMessage;
+
+use std::{fmt, iter::FusedIterator};
+
+pub use crate::cmsg::Cmsgs;
+use crate::{
+    cmsg::{CmsgId, ControlOut, RawCmsg},
+    error::DecodeError,
+};
+
+/// The raw messages in a buffer of control data.
+#[inline]
+pub fn cmsgs(bytes: &[u8]) -> Cmsgs<'_> {
+    Cmsgs::new(bytes)
+}
+
+/// The typed messages in a buffer of control data.
+///
+/// A header that makes no sense comes out once, as [`ControlMessage::Malformed`], and ends the iteration.
+#[inline]
+pub fn parse(bytes: &[u8]) -> Messages<'_> {
+    Messages { cmsgs: Cmsgs::new(bytes), ended: false }
+}
+
+/// Iterates over typed messages; see [`parse`].
+#[derive(Clone)]
+#[must_use = "iterators are lazy"]
+pub struct Messages<'a> {
+    cmsgs: Cmsgs<'a>,
+    ended: bool,
+}
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = ControlMessage<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<ControlMessage<'a>> {
+        if let Some(cmsg) = self.cmsgs.next() {
+            return Some(ControlMessage::decode(cmsg));
+        }
+        let error = self.cmsgs.error().filter(|_| !self.ended)?;
+        self.ended = true;
+        Some(ControlMessage::Malformed(Malformed { cmsg: RawCmsg::new(CmsgId::new(0, 0), self.cmsgs.rest()), error }))
+    }
+}
+
+impl FusedIterator for Messages<'_> {}
+
+impl fmt::Debug for Messages<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt_list(self.cmsgs.clone(), f)
+    }
+}
+
+/// Prints `[{IP_PKTINFO 192.0.2.7 if 2}, {IP_TTL 57}]`.
+pub(crate) fn fmt_list(mut cmsgs: Cmsgs<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("[")?;
+    let mut separator = "";
+    for cmsg in &mut cmsgs {
+        write!(f, "{separator}{cmsg:?}")?;
+        separator = ", ";
+    }
+    if let Some(error) = cmsgs.error() {
+        write!(f, "{separator}{{malformed: {error}}}")?;
+    }
+    f.write_str("]")
+}
+
+/// What a known message holds that could not be read as its type, with the reason.
+#[derive(Clone, Copy, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Malformed<'a> {
+    /// The message; for a malformed header (its id is then 0, 0), all bytes from there on.
+    pub cmsg: RawCmsg<'a>,
+    /// What was expected and what was found.
+    pub error: DecodeError,
+}
+
+impl CmsgId {
+    /// The C name, where this crate knows the message.
+    pub fn name(self) -> Option<&'static str> {
+        registry::name(self)
+    }
+}
+
+impl fmt::Debug for CmsgId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "level {} type {}", self.level(), self.ty()),
+        }
+    }
+}
+
+/// Decoded where the crate knows the message: `{IP_TTL 57}`, else `{level 1 type 999, 4 bytes: 01 00 00 00}`.
+impl fmt::Debug for RawCmsg<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        ControlMessage::decode(*self).fmt_with(self.id(), f)
+    }
+}
+
+/// Prints the messages written so far.
+impl fmt::Debug for ControlOut<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt_list(Cmsgs::new(self.as_bytes()), f)
+    }
+}
