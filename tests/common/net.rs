@@ -22,7 +22,7 @@ const AGAIN: &str = "ANCILLARY_TEST_AGAIN";
 
 /// Runs `f` where it may make namespaces and raw sockets in them; says so where nobody may.
 pub fn isolated(test: &str, f: impl FnOnce()) {
-    if Command::new("ip").arg("-V").output().is_err() {
+    if !has_ip() {
         return skipped(format_args!("SKIPPED {test}: ip(8) of iproute2 is not installed"));
     }
     let Err(error) = Namespace::open() else { return f() };
@@ -39,6 +39,19 @@ pub fn isolated(test: &str, f: impl FnOnce()) {
     } else {
         skipped(format_args!("SKIPPED {test}: no network namespaces ({error})"));
     }
+}
+
+/// Runs `f` on a loopback where it may make raw sockets: that of a namespace, or the machine's where there is no ip(8).
+pub fn on_loopback(test: &str, f: fn()) {
+    if !has_ip() && has_net_raw() {
+        f();
+    } else {
+        isolated(test, || Namespace::new().run(f));
+    }
+}
+
+fn has_ip() -> bool {
+    Command::new("ip").arg("-V").output().is_ok()
 }
 
 fn succeeds(command: &mut Command) -> bool {

@@ -198,9 +198,9 @@ header!(options Ipv6RthdrDstOpts, "IPV6_RTHDRDSTOPTS" = libc::IPV6_RTHDRDSTOPTS)
 /// Routing header of one IPv6 datagram (`IPV6_RTHDR`, `struct ip6_rthdr`).
 ///
 /// Received once enabled (`IPV6_RECVRTHDR`, Linux 2.6.14), of every type that the kernel lets pass to this host: with no
-/// segments left, types 0, 1, 2 and 5 (seen on Linux 6.18). Sent is type 2 alone, with one segment left, where
-/// the kernel was built for Mobile IPv6 (`CONFIG_IPV6_MIP6`); a segment routing header (type 4) can be given to
-/// the socket alone. No privilege.
+/// segments left, types 0, 1 and 5 (seen on Linux 6.18 and 6.1), and 2 where it was not built for Mobile IPv6
+/// (`CONFIG_IPV6_MIP6`). Sent is type 2 alone, with one segment left, where the kernel was built for that; a segment
+/// routing header (type 4) can be given to the socket alone. No privilege.
 ///
 /// # Wire layout
 ///
