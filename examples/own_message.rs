@@ -1,4 +1,5 @@
-//! Two messages that the library does not know, each in a few lines: `UDP_SEGMENT` (sent) and `UDP_GRO` (received).
+//! Two messages as one writes them that the library lacks, each in a few lines: `UDP_SEGMENT` (sent) and `UDP_GRO`
+//! (received). These two it has, too.
 //!
 //! One send of 25 bytes leaves as four datagrams; a receiver with `UDP_GRO` gets them merged, and is told their size.
 

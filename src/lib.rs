@@ -29,16 +29,30 @@
 //!
 //! # Messages
 //!
-//! | type | C names | enabled by | Linux | elsewhere |
-//! |---|---|---|---|---|
-//! | [`ScmRights`](message::ScmRights), [`ScmRightsSpace`](message::ScmRightsSpace) | `SCM_RIGHTS` | nothing | AF_UNIX | all |
-//! | [`Credentials`](message::Credentials) | `SCM_CREDENTIALS` | `SO_PASSCRED` | AF_UNIX, netlink | |
-//! | [`Timestamp`](message::Timestamp) | `SCM_TIMESTAMP`, `SCM_TIMESTAMPNS` | `SO_TIMESTAMPNS` | datagrams, TCP | microseconds |
-//! | [`HopLimit`](message::HopLimit): [`IpTtl`](message::IpTtl), [`Ipv6HopLimit`](message::Ipv6HopLimit) | `IP_TTL`, `IPV6_HOPLIMIT` | `IP_RECVTTL`, `IPV6_RECVHOPLIMIT` | UDP, raw, ping | all |
-//! | [`TrafficClass`](message::TrafficClass): [`IpTos`](message::IpTos), [`TClass`](message::TClass) | `IP_TOS`, `IPV6_TCLASS` | `IP_RECVTOS`, `IPV6_RECVTCLASS` | UDP, raw, ping | some |
-//! | [`PktInfo`](message::PktInfo): [`IpPktInfo`](message::IpPktInfo), [`Ipv6PktInfo`](message::Ipv6PktInfo) | `IP_PKTINFO`, `IPV6_PKTINFO` | `IP_PKTINFO`, `IPV6_RECVPKTINFO` | UDP, raw, ping | all, IPv4 without the interface on some |
+//! Every control message of Linux that a program can send or receive has a type ([`message`] lists them all, with what
+//! enables each); the BSDs, macOS and illumos have the same types where they have the message. Those that most
+//! programs want:
 //!
-//! All others arrive as [`Unknown`](parser::ControlMessage::Unknown); for one of your own see [`message`].
+//! | what | type | C names |
+//! |---|---|---|
+//! | descriptors | [`ScmRights`](message::ScmRights), [`ScmRightsSpace`](message::ScmRightsSpace) | `SCM_RIGHTS` |
+//! | who sent it | `Credentials`, `ScmPidfd` | `SCM_CREDENTIALS`, `SCM_PIDFD` |
+//! | when it arrived, or left | [`Timestamp`](message::Timestamp), `ScmTimestamping` | `SCM_TIMESTAMPNS`, `SCM_TIMESTAMPING` |
+//! | address asked, interface, source | [`PktInfo`](message::PktInfo) | `IP_PKTINFO`, `IPV6_PKTINFO` |
+//! | time to live | [`HopLimit`](message::HopLimit) | `IP_TTL`, `IPV6_HOPLIMIT` |
+//! | DSCP and ECN | [`TrafficClass`](message::TrafficClass) | `IP_TOS`, `IPV6_TCLASS` |
+//! | many datagrams in one buffer | `UdpSegment`, `UdpGro` | `UDP_SEGMENT`, `UDP_GRO` |
+//! | where a proxied packet was going | `OrigDst` | `IP_ORIGDSTADDR`, `IPV6_ORIGDSTADDR` |
+//! | why it did not arrive | `ExtendedError` | `IP_RECVERR`, `IPV6_RECVERR` |
+//!
+//! What is not known arrives as [`Unknown`](parser::ControlMessage::Unknown); for a message of your own see [`message`].
+//!
+//! # The error queue
+//!
+//! On Linux a socket keeps what became of packets it has sent: ICMP errors with the router that sent them, timestamps,
+//! completions of `MSG_ZEROCOPY`. `SocketExt::recv_error` and `SocketExt::error_queue` read it, without ever blocking;
+//! `ExtendedError::meaning` says it in words. `ZeroCopy` sends without a copy and gives each buffer back when the kernel
+//! has finished with it.
 //!
 //! # The buffer
 //!
@@ -66,8 +80,8 @@
 //! # Descriptors
 //!
 //! Received descriptors belong to the control buffer the moment recvmsg(2) returns. [`Received::take_fds`] gives them
-//! out as [`OwnedFd`](std::os::fd::OwnedFd); the next receive, or dropping the buffer, closes the others, and those
-//! that nobody can take yet (`SCM_PIDFD`). On macOS alone a buffer without room for all of them leaks those that do not
+//! out as [`OwnedFd`](std::os::fd::OwnedFd), and `take_pidfd` the one of `SCM_PIDFD`; the next receive, or dropping the
+//! buffer, closes the others. On macOS alone a buffer without room for all of them leaks those that do not
 //! fit, since that kernel installs what it does not name. They are close-on-exec. What [`parser`] shows of them are
 //! numbers. To send them, anything [`AsFd`](std::os::fd::AsFd) is borrowed; a bare number goes through the standard
 //! library's [`BorrowedFd::borrow_raw`](std::os::fd::BorrowedFd::borrow_raw), which is `unsafe`.

@@ -6,22 +6,27 @@
 //! # A message of your own
 //!
 //! ```
-//! use ancillary::{ControlOut, DecodeError, EncodeError, RawCmsg, RecvControl, SendControl, cmsg::CmsgId, set_option};
+//! use ancillary::{DecodeError, RawCmsg, RecvControl, cmsg::CmsgId, set_option};
 //! use std::{io, os::fd::BorrowedFd};
 //!
-//! /// Size of the datagrams that were merged into one (`UDP_GRO`).
+//! /// Whether Bluetooth audio arrived intact (`BT_SCM_PKT_STATUS`).
 //! #[derive(Debug, PartialEq)]
-//! struct UdpGro(i32);
+//! struct BtPktStatus(u8);
 //!
-//! impl RecvControl for UdpGro {
+//! impl RecvControl for BtPktStatus {
 //!     type Value<'a> = Self;
-//!     const PAYLOAD_LEN: usize = 4;
-//!     fn matches(id: CmsgId) -> bool { id == CmsgId::new(17, 104) }
-//!     fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> { cmsg.int().map(UdpGro) }
-//!     fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> { set_option(socket, 17, 104, on.into()) }
+//!     const PAYLOAD_LEN: usize = 1;
+//!     fn matches(id: CmsgId) -> bool { id == CmsgId::new(274, 3) }
+//!     fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> { cmsg.array().map(|[status]| Self(status)) }
+//!     fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> { set_option(socket, 274, 16, on.into()) }
 //! }
-//! # fn main() {}
+//! # assert_eq!(BtPktStatus::decode(RawCmsg::new(CmsgId::new(274, 3), &[2])), Ok(BtPktStatus(2)));
 //! ```
+//!
+//! To send one, implement [`SendControl`] with [`ControlOut::push`](crate::ControlOut::push).
+//!
+
+#![doc = include_str!("../../docs/messages.md")]
 
 #[macro_use]
 mod rows;
