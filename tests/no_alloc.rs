@@ -78,6 +78,13 @@ fn none(what: &str, f: impl FnMut()) {
 // One test, so that it is plain what runs; the counter is this thread's alone.
 #[test]
 fn nothing_is_allocated_per_message() {
+    #[cfg(target_os = "linux")]
+    {
+        linux::decoding();
+        linux::offload();
+        linux::error_queue();
+        linux::zerocopy();
+    }
     assert_eq!(count(|| drop(std::hint::black_box(Vec::<u8>::with_capacity(9)))), TIMES, "the counter counts");
     assert_eq!(count(|| drop(std::hint::black_box(vec![0u8; 9]))), TIMES, "the counter counts zeroed memory");
     bytes_alone();
@@ -301,4 +308,90 @@ fn descriptors() {
         let message = b.recv_msg(&mut data, &mut control).unwrap();
         assert_eq!(message.fds().count(), 9);
     });
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use ancillary::{
+        RawCmsg, ZeroCopy,
+        cmsg::CmsgId,
+        message::{
+            ExtendedError, Ipv6FlowInfo, Ipv6HopOpts, Meaning, OrigDst, ScmTimestamping, SctpSndInfo, SoMark,
+            SoRxqOvfl, Timestamp, UdpGro, UdpSegment,
+        },
+    };
+
+    use super::*;
+
+    /// Every message that the parser knows, of every length up to 64 bytes.
+    pub(super) fn decoding() {
+        let ids = (0..300).flat_map(|level| (0..256).map(move |ty| CmsgId::new(level, ty)));
+        let known: Vec<_> = ids.filter(|id| id.name().is_some()).collect();
+        assert!(known.len() > 60);
+        let payload = [1; 64];
+        none("every message of every length", || {
+            let mut read = 0;
+            for &id in &known {
+                for len in 0..payload.len() {
+                    let found = ControlMessage::decode(RawCmsg::new(id, &payload[..len]));
+                    read += usize::from(!matches!(found, ControlMessage::Unknown(_) | ControlMessage::Malformed(_)));
+                }
+            }
+            assert!(read > 100, "{read}");
+        });
+        let (header, mut bytes) = ([0; 8], [0; 512]);
+        none("messages of other families", || {
+            let options = Ipv6HopOpts::new(&header).unwrap();
+            let label = Ipv6FlowInfo::new(0, 9).unwrap();
+            let messages = (options, label, SctpSndInfo::default(), SoMark(1), UdpSegment(100));
+            assert!(cmsg::encode(&messages, &mut bytes).unwrap() > 100);
+        });
+    }
+
+    pub(super) fn offload() {
+        type Meta = (UdpGro, Timestamp, OrigDst, SoRxqOvfl);
+        let (a, b) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        b.enable::<Meta>().unwrap();
+        let to = b.local_addr().unwrap();
+        let (mut data, mut control) = ([0; 1024], ControlBuf::<Meta>::new());
+        none("segments sent and merged, stamps, destinations", || {
+            MsgHdr::new().to(to).data(&[7; 300]).control(UdpSegment(100)).send(&a).unwrap();
+            let mut len = 0;
+            while len < 300 {
+                let message = b.recv_msg(&mut data, &mut control).unwrap();
+                len += message.len();
+                let (_, stamp, destination, _) = message.extract();
+                assert_eq!((stamp.is_some(), destination), (true, Some(OrigDst(to))));
+            }
+        });
+    }
+
+    pub(super) fn error_queue() {
+        let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.enable::<(ExtendedError, ScmTimestamping)>().unwrap();
+        let (mut data, mut control) = ([0; 64], ControlBuf::<(ExtendedError, ScmTimestamping)>::new());
+        none("the error queue", || {
+            MsgHdr::new().to(nobody).data(b"anyone?").send(&socket).unwrap();
+            let entry = socket.recv_error(&mut data, &mut control).unwrap();
+            assert_eq!(entry.error().meaning(), Meaning::PortUnreachable);
+        });
+    }
+
+    pub(super) fn zerocopy() {
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(peer.local_addr().unwrap()).unwrap();
+        let mut out = ZeroCopy::new(socket).unwrap();
+        let (mut spare, mut data) = (Some(vec![7; 1000]), [0; 1000]);
+        let mut round = || {
+            out.send(spare.take().unwrap()).unwrap();
+            assert_eq!(peer.recv(&mut data).unwrap(), 1000);
+            while spare.is_none() {
+                out.wait(std::time::Duration::from_secs(9), |buffer, _| spare = Some(buffer)).unwrap();
+            }
+        };
+        round(); // the queue of buffers gets its room once
+        none("zerocopy", round);
+    }
 }
