@@ -99,7 +99,8 @@ impl<'a> MsgHdrMut<'a> {
         self
     }
 
-    /// Leaves received descriptors open across execve(2), as C does by default.
+    /// Leaves received descriptors open across execve(2), as C does by default. On AF_PACKET sockets, which carry none and
+    /// refuse `MSG_CMSG_CLOEXEC`, it saves the call that would be refused at every receive.
     pub fn inheritable(&mut self) -> &mut Self {
         self.inheritable = true;
         self
