@@ -54,6 +54,17 @@ macro_rules! receives {
     };
 }
 
+/// A type of one number or address is printed as that.
+macro_rules! prints {
+    ($type:ty) => {
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
 /// A payload that is an `int` in the range of a byte. One byte alone is none: it is what is left of an int that was
 /// cut.
 #[inline(always)]

@@ -1,7 +1,5 @@
 //! The interface that a datagram came in by.
 
-use std::fmt;
-
 use nix::libc::{self, IPPROTO_IP};
 
 use crate::{
@@ -54,11 +52,7 @@ impl IpRecvIf {
     const LEN: usize = 4;
 }
 
-impl fmt::Display for IpRecvIf {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+prints!(IpRecvIf);
 
 #[cfg(not(solarish))]
 receives!(

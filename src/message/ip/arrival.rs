@@ -39,11 +39,7 @@ impl IpOrigDstAddr {
     pub(crate) const ID: CmsgId = CmsgId::new(IPPROTO_IP, libc::IP_ORIGDSTADDR);
 }
 
-impl fmt::Display for IpOrigDstAddr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+prints!(IpOrigDstAddr);
 
 receives!(
     IpOrigDstAddr,
@@ -129,11 +125,7 @@ impl IpRecvFragSize {
     pub(crate) const ID: CmsgId = CmsgId::new(IPPROTO_IP, libc::IP_RECVFRAGSIZE);
 }
 
-impl fmt::Display for IpRecvFragSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+prints!(IpRecvFragSize);
 
 receives!(
     IpRecvFragSize,

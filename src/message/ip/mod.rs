@@ -87,11 +87,7 @@ impl IpTtl {
     pub(crate) const RECEIVED: CmsgId = CmsgId::new(IPPROTO_IP, IP_RECVTTL);
 }
 
-impl fmt::Display for IpTtl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+prints!(IpTtl);
 
 #[cfg(not(any(linux_like, solarish)))]
 impl SendControl<'_> for IpTtl {

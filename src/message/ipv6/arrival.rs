@@ -1,6 +1,6 @@
 //! How an IPv6 datagram came: original destination, fragments.
 
-use std::{fmt, net::SocketAddrV6};
+use std::net::SocketAddrV6;
 
 use nix::libc::{self, IPPROTO_IPV6, c_int};
 
@@ -41,11 +41,7 @@ impl Ipv6OrigDstAddr {
     pub(crate) const ID: CmsgId = CmsgId::new(IPPROTO_IPV6, IPV6_ORIGDSTADDR);
 }
 
-impl fmt::Display for Ipv6OrigDstAddr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+prints!(Ipv6OrigDstAddr);
 
 receives!(
     Ipv6OrigDstAddr,
@@ -80,11 +76,7 @@ impl Ipv6RecvFragSize {
     pub(crate) const ID: CmsgId = CmsgId::new(IPPROTO_IPV6, libc::IPV6_RECVFRAGSIZE);
 }
 
-impl fmt::Display for Ipv6RecvFragSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+prints!(Ipv6RecvFragSize);
 
 receives!(
     Ipv6RecvFragSize,

@@ -76,11 +76,7 @@ impl Ipv6HopLimit {
     pub(crate) const ID: CmsgId = CmsgId::new(IPPROTO_IPV6, IPV6_HOPLIMIT);
 }
 
-impl fmt::Display for Ipv6HopLimit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+prints!(Ipv6HopLimit);
 
 sends!(Ipv6HopLimit, Self::ID, |value| c_int::from(value.0).to_ne_bytes());
 receives!(

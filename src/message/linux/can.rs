@@ -111,11 +111,7 @@ impl J1939Prio {
     pub(crate) const ID: CmsgId = CmsgId::new(SOL_CAN_J1939, SCM_J1939_PRIO);
 }
 
-impl fmt::Display for J1939Prio {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+prints!(J1939Prio);
 
 receives!(J1939Prio, Self::ID, 1, |cmsg| cmsg.array().map(|[priority]| Self(priority)), Unasked(Families::CAN));
 

@@ -86,11 +86,7 @@ impl NetlinkListenAllNsid {
     pub(crate) const ID: CmsgId = CmsgId::new(SOL_NETLINK, NETLINK_LISTEN_ALL_NSID);
 }
 
-impl fmt::Display for NetlinkListenAllNsid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+prints!(NetlinkListenAllNsid);
 
 receives!(
     NetlinkListenAllNsid,

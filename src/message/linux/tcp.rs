@@ -1,7 +1,5 @@
 //! Control messages of level `SOL_TCP`; see [tcp(7)](https://man7.org/linux/man-pages/man7/tcp.7.html).
 
-use std::fmt;
-
 use nix::libc::IPPROTO_TCP;
 
 use crate::message::rows::count;
@@ -44,11 +42,7 @@ impl TcpCmInq {
     pub(crate) const ID: CmsgId = CmsgId::new(IPPROTO_TCP, TCP_INQ);
 }
 
-impl fmt::Display for TcpCmInq {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+prints!(TcpCmInq);
 
 receives!(
     TcpCmInq,

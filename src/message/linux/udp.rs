@@ -1,8 +1,6 @@
 //! Control messages of level `SOL_UDP`: many datagrams in one buffer; see
 //! [udp(7)](https://man7.org/linux/man-pages/man7/udp.7.html).
 
-use std::fmt;
-
 use nix::libc;
 
 use crate::message::rows::count;
@@ -75,11 +73,7 @@ impl UdpGro {
     pub(crate) const ID: CmsgId = CmsgId::new(libc::SOL_UDP, UDP_GRO);
 }
 
-impl fmt::Display for UdpGro {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+prints!(UdpGro);
 
 receives!(
     UdpGro,

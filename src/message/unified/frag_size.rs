@@ -1,6 +1,6 @@
 //! Size of fragments.
 
-use std::{fmt, io, os::fd::BorrowedFd};
+use std::{io, os::fd::BorrowedFd};
 
 use super::set_both;
 use crate::{
@@ -32,11 +32,7 @@ impl From<Ipv6RecvFragSize> for FragSize {
     }
 }
 
-impl fmt::Display for FragSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+prints!(FragSize);
 
 impl RecvControl for FragSize {
     type Value<'a> = Self;

@@ -1,6 +1,6 @@
 //! Hop limit and time to live.
 
-use std::{fmt, io, os::fd::BorrowedFd};
+use std::{io, os::fd::BorrowedFd};
 
 use super::{encode_either, set_both};
 use crate::{
@@ -36,11 +36,7 @@ impl From<Ipv6HopLimit> for HopLimit {
     }
 }
 
-impl fmt::Display for HopLimit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+prints!(HopLimit);
 
 impl SendControl<'_> for HopLimit {
     #[inline(always)]

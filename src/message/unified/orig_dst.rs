@@ -1,6 +1,6 @@
 //! Original destination.
 
-use std::{fmt, io, net::SocketAddr, os::fd::BorrowedFd};
+use std::{io, net::SocketAddr, os::fd::BorrowedFd};
 
 use super::set_both;
 use crate::{
@@ -35,11 +35,7 @@ impl From<Ipv6OrigDstAddr> for OrigDst {
     }
 }
 
-impl fmt::Display for OrigDst {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+prints!(OrigDst);
 
 impl RecvControl for OrigDst {
     type Value<'a> = Self;

@@ -1,8 +1,6 @@
 //! What a receive queue has lost, and what is left in it; see
 //! [socket(7)](https://man7.org/linux/man-pages/man7/socket.7.html).
 
-use std::fmt;
-
 use nix::libc::{self, SOL_SOCKET};
 
 use super::PacketOption;
@@ -42,11 +40,7 @@ impl SoRxqOvfl {
     pub(crate) const ID: CmsgId = CmsgId::new(SOL_SOCKET, libc::SO_RXQ_OVFL);
 }
 
-impl fmt::Display for SoRxqOvfl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+prints!(SoRxqOvfl);
 
 receives!(SoRxqOvfl, Self::ID, 4, |cmsg| word(cmsg).map(Self), PacketOption::new(libc::SO_RXQ_OVFL));
 
@@ -80,11 +74,7 @@ impl ScmInq {
     pub(crate) const ID: CmsgId = CmsgId::new(SOL_SOCKET, SO_INQ);
 }
 
-impl fmt::Display for ScmInq {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+prints!(ScmInq);
 
 receives!(
     ScmInq,

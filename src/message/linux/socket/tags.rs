@@ -90,11 +90,7 @@ impl SoPriority {
     pub(crate) const ID: CmsgId = CmsgId::new(SOL_SOCKET, libc::SO_PRIORITY);
 }
 
-impl fmt::Display for SoPriority {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+prints!(SoPriority);
 
 sends!(SoPriority, Self::ID, |priority| priority.0.to_ne_bytes());
 receives!(SoPriority, Self::ID, 4, |cmsg| word(cmsg).map(Self), PacketOption::new(SO_RCVPRIORITY));
