@@ -14,7 +14,7 @@ use std::{
 
 use ancillary::{
     Completion, ControlBuf, EncodeError, ErrorQueue, MsgHdr, SendFlags, SocketExt, ZeroCopy, ZeroCopyBuf,
-    message::{ExtendedError, HopLimit, Meaning},
+    message::{ExtendedError, HopLimit, Meaning, UdpSegment},
     set_option,
 };
 use common::{TIMEOUT, cause, has_v6};
@@ -109,8 +109,8 @@ fn pieces_destination_and_control_messages_go_together() {
     b.enable::<HopLimit>().unwrap();
     let to = b.local_addr().unwrap();
     let mut out = ZeroCopy::new(&a).unwrap();
-    out.send_with([&b"head"[..], b"", b"body"], |header| {
-        header.to(to).control(HopLimit(9)).data(b"tail");
+    out.send_with([&b"head"[..], b"", b"body", b"tail"], |header| {
+        header.to(to).control(HopLimit(9));
     })
     .unwrap();
     let (mut data, mut control) = ([0; 64], ControlBuf::<HopLimit>::new());
@@ -119,17 +119,98 @@ fn pieces_destination_and_control_messages_go_together() {
     assert_eq!(collect(&mut out).len(), 1);
 }
 
+/// The numbers that the kernel reports when it has finished with what was sent.
+fn numbers(socket: &impl AsFd) -> Vec<(u32, u32)> {
+    let mut fds = [PollFd::new(socket.as_fd(), PollFlags::empty())];
+    assert_eq!(poll(&mut fds, PollTimeout::try_from(WAIT).unwrap()).unwrap(), 1);
+    let (mut seen, mut control) = (Vec::new(), ControlBuf::<ExtendedError>::new());
+    let queue: ErrorQueue<'_> = socket.error_queue().unwrap();
+    queue.drain(&mut [], &mut control, |entry| seen.push((entry.error().info, entry.error().data))).unwrap();
+    seen
+}
+
 /// ZC03
 #[test]
 fn an_empty_buffer_has_no_number() {
+    for ip in ips("an_empty_buffer_has_no_number") {
+        let (socket, peer) = udp(ip);
+        let mut out = ZeroCopy::new(socket).unwrap();
+        for data in [vec![], vec![1; 100], vec![], vec![2; 100]] {
+            assert_eq!(out.send(data.clone()).unwrap(), data.len());
+            assert_eq!(peer.recv(&mut [0; 200]).unwrap(), data.len());
+        }
+        assert_eq!(out.pending(), 4);
+        assert_eq!(numbers(&out).iter().map(|(first, last)| last - first + 1).sum::<u32>(), 2);
+        let mut back = 0;
+        assert_eq!(out.complete(|buffer: Vec<u8>, _| back += 1 + buffer.len()).unwrap(), 2, "the empty ones");
+        assert_eq!((back, out.pending()), (2, 2));
+    }
+}
+
+/// The kernel numbers a datagram whose segments do not fit, and fails afterwards.
+#[test]
+fn after_a_datagram_that_failed_too_late_the_kernel_copies() {
+    for ip in ips("after_a_datagram_that_failed_too_late_the_kernel_copies") {
+        let (socket, peer) = udp(ip);
+        let mut out = ZeroCopy::new(socket).unwrap();
+        let failed = out.send_with(vec![1; 1000], |header| {
+            header.control(UdpSegment(1)); // more segments than a packet may have
+        });
+        let failed = failed.unwrap_err();
+        assert_eq!((failed.error.raw_os_error(), failed.buffer), (Some(libc::EINVAL), None));
+        assert!(out.is_copying());
+        for i in 2..5u8 {
+            assert_eq!(out.send(vec![i; 1000]).unwrap(), 1000);
+            assert_eq!(peer.recv(&mut [0; 1000]).unwrap(), 1000);
+        }
+        assert_eq!(out.pending(), 3, "the one that failed is not waited for");
+        let mut back = Vec::new();
+        out.wait(WAIT, |buffer, _| back.push(buffer[0])).unwrap();
+        back.sort_unstable();
+        assert!(back == [2, 3, 4] || back == [1, 2, 3, 4], "{back:?}");
+        assert_eq!(out.pending(), 0);
+    }
+}
+
+/// A socket type of somebody's that lends another socket from the second time on.
+struct Fickle([UdpSocket; 2], std::cell::Cell<usize>);
+
+impl AsFd for Fickle {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0[self.1.replace(1)].as_fd()
+    }
+}
+
+#[test]
+fn the_socket_that_was_counted_is_the_one_that_sends_and_is_read() {
+    let ((a, peer), (b, other)) = (udp(Ipv4Addr::LOCALHOST.into()), udp(Ipv4Addr::LOCALHOST.into()));
+    let mut out = ZeroCopy::new(Fickle([a, b], Default::default())).unwrap();
+    out.send(vec![1; 100]).unwrap();
+    assert_eq!(peer.recv(&mut [0; 200]).unwrap(), 100);
+    other.set_nonblocking(true).unwrap();
+    assert!(other.recv(&mut [0; 200]).is_err());
+    assert_eq!(collect(&mut out), [vec![1; 100]]);
+    assert_eq!(out.into_inner().0.len(), 2);
+}
+
+#[test]
+fn the_data_is_the_buffers_alone() {
     let (socket, peer) = udp(Ipv4Addr::LOCALHOST.into());
     let mut out = ZeroCopy::new(socket).unwrap();
-    for data in [vec![], vec![1; 100], vec![], vec![2; 100]] {
-        assert_eq!(out.send(data.clone()).unwrap(), data.len());
-        assert_eq!(peer.recv(&mut [0; 200]).unwrap(), data.len());
+    let more = out.send_with(vec![1; 10], |header| {
+        header.data(b"more");
+    });
+    let other = out.send_with(vec![2; 10], |header| {
+        *header = MsgHdr::new();
+        header.data(b"other");
+    });
+    for (failed, byte) in [(more, 1), (other, 2)] {
+        let failed = failed.unwrap_err();
+        assert_eq!((failed.error.kind(), failed.buffer), (ErrorKind::InvalidInput, Some(vec![byte; 10])));
     }
-    assert_eq!(out.pending(), 2);
-    assert_eq!(collect(&mut out), [vec![1; 100], vec![2; 100]]);
+    peer.set_nonblocking(true).unwrap();
+    assert!(peer.recv(&mut [0; 20]).is_err(), "nothing was sent");
+    assert!(!out.is_copying());
 }
 
 /// ZC03
@@ -157,7 +238,7 @@ fn the_flag_on_borrowed_data_is_still_refused() {
             header.flags(flag);
         })
         .unwrap_err();
-    assert_eq!(failed.buffer, [1; 10]);
+    assert_eq!(failed.buffer, Some(vec![1; 10]));
     peer.set_nonblocking(true).unwrap();
     assert!(peer.recv(&mut [0; 9]).is_err(), "nothing was sent");
 }
@@ -168,7 +249,7 @@ fn a_send_that_fails_gives_the_buffer_back_and_counts_nothing() {
     let mut out = ZeroCopy::new(socket).unwrap();
     let failed = out.send(vec![7; 70_000]).unwrap_err();
     assert_eq!(failed.error.raw_os_error(), Some(libc::EMSGSIZE));
-    assert_eq!((failed.buffer.len(), out.pending()), (70_000, 0));
+    assert_eq!((failed.buffer.map(|buffer| buffer.len()), out.pending()), (Some(70_000), 0));
     // The next one has the first number, or it would never come back.
     out.send(vec![8; 500]).unwrap();
     assert_eq!(peer.recv(&mut [0; 600]).unwrap(), 500);
@@ -256,7 +337,8 @@ fn other_entries_of_the_queue_are_handed_on() {
     .unwrap();
     assert_eq!((released, errors), (100, vec![(Meaning::PortUnreachable, 100)]));
 
-    while out.send_with(vec![2; 100], to).is_err() {}
+    assert!(!out.is_copying());
+    out.send_with(vec![2; 100], to).unwrap();
     let error = out.complete(|_, _| ()).unwrap_err();
     assert_eq!(cause::<ExtendedError>(&error).unwrap().meaning(), Meaning::PortUnreachable);
     assert_eq!(out.pending(), 0, "the buffer came back all the same");
@@ -270,12 +352,7 @@ fn a_completion_that_somebody_else_reads_frees_nothing() {
     let buffer: Arc<[u8]> = vec![1; 100].into();
     out.send(Arc::clone(&buffer)).unwrap();
     peer.recv(&mut [0; 100]).unwrap();
-    let mut fds = [PollFd::new(out.socket().as_fd(), PollFlags::empty())];
-    assert_eq!(poll(&mut fds, PollTimeout::try_from(WAIT).unwrap()).unwrap(), 1);
-    let queue: ErrorQueue<'_> = out.socket().error_queue().unwrap();
-    let mut seen = Vec::new();
-    queue.drain(&mut [], &mut ControlBuf::<ExtendedError>::new(), |entry| seen.push(*entry.error())).unwrap();
-    assert!(matches!(seen[..], [ExtendedError { errno: 0, info: 0, data: 0, code: 1, .. }]), "{seen:?}");
+    assert_eq!(numbers(&out), [(0, 0)]);
     assert_eq!((out.complete(|_, _| ()).unwrap(), out.pending()), (0, 1));
     drop(out);
     assert_eq!(Arc::strong_count(&buffer), 2, "leaked rather than freed");

@@ -224,6 +224,11 @@ impl<'a> MsgHdr<'a> {
         self
     }
 
+    #[cfg(linux_like)]
+    pub(crate) fn data_slices(&self) -> &[IoSlice<'_>] {
+        self.slices.as_slice()
+    }
+
     /// For data that is owned until completion, and what the type system calls `'static`.
     #[cfg(linux_like)]
     pub(crate) fn zerocopy(&mut self) -> &mut Self {

@@ -12,6 +12,8 @@ struct Slot<B> {
     sends: u32,
     complete: u32,
     copied: bool,
+    /// Whether the kernel may never have counted it.
+    doubtful: bool,
 }
 
 impl<B> Slot<B> {
@@ -24,6 +26,10 @@ impl<B> Slot<B> {
 /// `msg_zerocopy_realloc`).
 pub(super) struct Flight<B> {
     slots: VecDeque<Slot<B>>,
+    /// Buffers that were copied and wait to be given back.
+    copied: Vec<B>,
+    /// Slots whose buffer is sure to come back.
+    held: usize,
     next: u32,
     /// Whether more of the newest buffer is to be sent.
     open: bool,
@@ -31,20 +37,42 @@ pub(super) struct Flight<B> {
 
 impl<B> Flight<B> {
     pub(super) fn new() -> Self {
-        Self { slots: VecDeque::new(), next: 0, open: false }
+        Self { slots: VecDeque::new(), copied: Vec::new(), held: 0, next: 0, open: false }
     }
 
-    /// Buffers that have not been given back.
+    /// Buffers that have not been given back, without one whose send failed.
     pub(super) fn len(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.buffer.is_some()).count()
+        self.held + self.copied.len()
     }
 
     /// A buffer of which one send was made; `open` if more of it follows.
     pub(super) fn begin(&mut self, buffer: B, open: bool) {
-        let slot = Slot { buffer: Some(buffer), first: self.next, sends: 1, complete: 0, copied: false };
-        self.slots.push_back(slot);
-        self.next = self.next.wrapping_add(1);
+        self.push(buffer, false);
+        self.held += 1;
         self.open = open;
+    }
+
+    /// A buffer whose send failed, after the kernel may have counted it. Nothing may be counted behind it.
+    pub(super) fn doubt(&mut self, buffer: B) {
+        self.push(buffer, true);
+    }
+
+    fn push(&mut self, buffer: B, doubtful: bool) {
+        let (buffer, first) = (Some(buffer), self.next);
+        self.slots.push_back(Slot { buffer, first, sends: 1, complete: 0, copied: false, doubtful });
+        self.next = self.next.wrapping_add(1);
+    }
+
+    /// A buffer that the kernel has copied and not counted.
+    pub(super) fn copied(&mut self, buffer: B) {
+        self.copied.push(buffer);
+    }
+
+    /// Hands out what was copied.
+    pub(super) fn release_copied(&mut self, released: &mut impl FnMut(B, bool)) {
+        while let Some(buffer) = self.copied.pop() {
+            released(buffer, true);
+        }
     }
 
     /// The newest buffer, of which more is to be sent.
@@ -89,15 +117,23 @@ impl<B> Flight<B> {
 
     fn release(&mut self, from: usize, to: usize, released: &mut impl FnMut(B, bool)) {
         let newest = self.slots.len().wrapping_sub(1);
-        for (at, slot) in self.slots.iter_mut().enumerate().take(to).skip(from) {
-            if slot.is_complete() && !(self.open && at == newest) {
-                if let Some(buffer) = slot.buffer.take() {
-                    released(buffer, slot.copied);
-                }
+        for at in from..to {
+            if !(self.open && at == newest) {
+                self.release_one(at, released);
             }
         }
-        while self.slots.front().is_some_and(|slot| slot.buffer.is_none()) {
+        // What is complete and was not handed out, because a caller panicked, goes when it is the oldest.
+        while self.slots.front().is_some_and(Slot::is_complete) && !(self.open && self.slots.len() == 1) {
+            self.release_one(0, released);
             self.slots.pop_front();
+        }
+    }
+
+    fn release_one(&mut self, at: usize, released: &mut impl FnMut(B, bool)) {
+        let Some(slot) = self.slots.get_mut(at).filter(|slot| slot.is_complete()) else { return };
+        if let Some(buffer) = slot.buffer.take() {
+            self.held -= usize::from(!slot.doubtful);
+            released(buffer, slot.copied);
         }
     }
 }
@@ -188,6 +224,41 @@ mod tests {
         assert_eq!(complete(&mut flight, 1, 1), "");
         flight.give_up(&mut |buffer, _| released.push(buffer));
         assert_eq!(released, "b");
+    }
+
+    #[test]
+    fn a_buffer_that_was_copied_waits_for_nothing_and_moves_no_number() {
+        let mut flight = flight(0, "a");
+        flight.copied('b');
+        assert_eq!(flight.len(), 2);
+        let mut released = String::new();
+        flight.release_copied(&mut |buffer, _| released.push(buffer));
+        assert_eq!((released.as_str(), flight.len()), ("b", 1));
+        assert_eq!(complete(&mut flight, 0, 0), "a");
+    }
+
+    #[test]
+    fn a_buffer_whose_send_failed_comes_back_if_it_was_counted_and_is_not_waited_for() {
+        let mut flight = flight(0, "a");
+        flight.doubt('b');
+        assert_eq!(flight.len(), 1);
+        assert_eq!(complete(&mut flight, 0, 1), "ab");
+        assert_eq!(flight.len(), 0);
+        let mut flight = Flight::new();
+        flight.doubt('a');
+        assert_eq!((flight.len(), complete(&mut flight, 1, 1).as_str()), (0, ""));
+    }
+
+    #[test]
+    fn what_a_panic_left_behind_is_handed_out_later() {
+        let mut flight = flight(0, "abc");
+        let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            flight.complete(range(0, 1), &mut |_, _| panic!("the caller's own"));
+        }));
+        assert!(panics.is_err());
+        assert_eq!(flight.len(), 2);
+        assert_eq!(complete(&mut flight, 2, 2), "cb", "a is the caller's, who panicked with it");
+        assert_eq!(flight.len(), 0);
     }
 
     #[test]

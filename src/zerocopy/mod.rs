@@ -8,7 +8,7 @@ pub use buffer::ZeroCopyBuf;
 use std::{
     error::Error,
     fmt, io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -23,7 +23,7 @@ use crate::{
     error::EncodeError,
     error_queue::{ErrorQueue, QueuedError},
     message::{ExtendedError, Meaning, RecvList},
-    options::{Families, SO_ZEROCOPY},
+    options::{Families, SO_ZEROCOPY, socket_protocol},
     send::MsgHdr,
     sys,
 };
@@ -70,8 +70,13 @@ use flight::Flight;
 /// ```
 ///
 /// The kernel numbers the sends of a socket, and nothing else may send with `MSG_ZEROCOPY` on it: this is the only way in
-/// this crate, and [`new`](Self::new) refuses a socket that has `SO_ZEROCOPY` set already. Who reads the error queue by
-/// other means takes the completions away, and the buffers stay.
+/// this crate, and [`new`](Self::new) refuses a socket that has `SO_ZEROCOPY` set already; a socket has one `ZeroCopy` in
+/// its life. Who reads the error queue by other means takes the completions away, and the buffers stay.
+///
+/// Over UDP the kernel may have numbered a send that failed (by a firewall, a full queue, segments that do not fit), and
+/// does not say so. The buffer of the first such error stays here, and comes back if the kernel had it; what follows is
+/// sent with a copy, the usual way, and comes back with the next [`complete`](Self::complete):
+/// [`is_copying`](Self::is_copying). `WouldBlock`, and more bytes than a datagram holds, are no such errors.
 ///
 /// # References
 ///
@@ -83,21 +88,27 @@ pub struct ZeroCopy<S, B> {
     /// Bytes sent of the newest buffer, if not all of it was.
     begun: usize,
     socket: S,
-    number: RawFd,
+    /// The socket whose sends are counted, whatever `socket` may lend later.
+    counted: OwnedFd,
+    udp: bool,
+    /// Whether the kernel's numbers are known no longer.
+    copying: bool,
 }
 
 impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
-    /// Sets `SO_ZEROCOPY` on a TCP or UDP socket, of which `as_fd` always has to lend the same.
+    /// Sets `SO_ZEROCOPY` on a TCP or UDP socket, and keeps a descriptor of its own for it.
     ///
     /// # Errors
     ///
     /// [`FamilyError`](crate::FamilyError), or that of setsockopt(2), for other sockets (vsock, which numbers by other
-    /// rules, among them); `AlreadyExists` if the option is set, so that sends may have been counted: by another
+    /// rules, among them); EMFILE; `AlreadyExists` if the option is set, so that sends may have been counted: by another
     /// `ZeroCopy`, or inherited from a listening socket. The option is never unset.
     pub fn new(socket: S) -> io::Result<Self> {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let fd = socket.as_fd();
+        let counted = socket.as_fd().try_clone_to_owned()?;
+        let fd = counted.as_fd();
         Families::INET.require(fd)?;
+        let udp = socket_protocol(fd)? == libc::IPPROTO_UDP;
         let guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         if sys::int_option(fd, libc::SOL_SOCKET, SO_ZEROCOPY)? != 0 {
             let found = "expected a socket without SO_ZEROCOPY, found one whose sends may have been counted";
@@ -105,8 +116,7 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
         }
         sys::set_int_option(fd, libc::SOL_SOCKET, SO_ZEROCOPY, 1)?;
         drop(guard);
-        let number = fd.as_raw_fd();
-        Ok(Self { flight: Flight::new(), begun: 0, socket, number })
+        Ok(Self { flight: Flight::new(), begun: 0, socket, counted, udp, copying: false })
     }
 
     /// The socket: to receive with, or to send small things the usual way.
@@ -114,26 +124,37 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
         &self.socket
     }
 
-    /// Buffers that the kernel has not finished with.
+    /// The socket again; buffers that are still pending are leaked. It cannot send without a copy any more.
+    pub fn into_inner(self) -> S {
+        self.socket
+    }
+
+    /// Buffers that are sure to come back, and have not.
     pub fn pending(&self) -> usize {
         self.flight.len()
+    }
+
+    /// Whether sends are copied, since one failed that the kernel may have numbered (UDP).
+    pub fn is_copying(&self) -> bool {
+        self.copying
     }
 
     /// Sends a buffer to the connected peer, in one call, and returns how many bytes went.
     ///
     /// On a non-blocking stream that may be fewer than it has: the buffer stays here, and [`resume`](Self::resume) sends
-    /// the rest. An empty buffer is dropped at once.
+    /// the rest.
     ///
     /// # Errors
     ///
-    /// That of sendmsg(2), with the buffer, which has not been sent: `WouldBlock`; ENOBUFS when too many completions have
+    /// That of sendmsg(2), with the buffer, unless the kernel may have it: `WouldBlock`; ENOBUFS when too many completions have
     /// not been read, or more memory is pinned than `RLIMIT_MEMLOCK` allows: [`wait`](Self::wait), or send it the usual
     /// way. [`EncodeError::Begun`] if the rest of another buffer comes first.
     pub fn send(&mut self, buffer: B) -> Result<usize, ZeroCopyError<B>> {
         self.send_with(buffer, |_| {})
     }
 
-    /// The same with a destination, control messages and flags, which `header` adds to the message.
+    /// The same with a destination, control messages and flags, which `header` adds to the message; the data is the
+    /// buffer's.
     ///
     /// ```
     /// use ancillary::{ZeroCopy, message::HopLimit};
@@ -155,33 +176,48 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send), and those of the [`MsgHdr`].
+    /// As [`send`](Self::send), and those of the [`MsgHdr`]; `InvalidInput` if `header` has changed the data.
     pub fn send_with(
         &mut self,
         buffer: B,
         header: impl for<'h> FnOnce(&mut MsgHdr<'h>),
     ) -> Result<usize, ZeroCopyError<B>> {
         if self.begun > 0 {
-            return Err(ZeroCopyError { error: EncodeError::Begun { sent: self.begun }.into(), buffer });
+            let error = EncodeError::Begun { sent: self.begun }.into();
+            return Err(ZeroCopyError { error, buffer: Some(buffer) });
         }
-        let sent = self.fd().and_then(|socket| {
-            let mut message = MsgHdr::new();
-            buffer.each(&mut |piece| {
-                message.data(piece);
-            });
-            header(&mut message);
-            message.zerocopy().send(socket)
+        // A datagram without data is numbered over UDP, and not where it goes on with another.
+        let copy = self.copying || buffer::len(&buffer) == 0;
+        let mut message = MsgHdr::new();
+        buffer.each(&mut |piece| {
+            message.data(piece);
         });
+        header(&mut message);
+        let sent = if holds(&message, &buffer) {
+            let message = if copy { &mut message } else { message.zerocopy() };
+            message.send(&self.counted)
+        } else {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "expected the data of the buffer alone, found other data"))
+        };
         match sent {
-            // Nothing was sent, so the kernel has counted nothing and has nothing.
-            Ok(0) => Ok(0),
+            Ok(_) if copy => {
+                let sent = buffer::len(&buffer);
+                self.flight.copied(buffer);
+                Ok(sent)
+            }
             Ok(sent) => {
                 let rest = sent < buffer::len(&buffer);
                 self.begun = if rest { sent } else { 0 };
                 self.flight.begin(buffer, rest);
                 Ok(sent)
             }
-            Err(error) => Err(ZeroCopyError { error, buffer }),
+            Err(error) if self.udp && !copy && may_be_counted(&error, &buffer) => {
+                self.copying = true;
+                self.flight.doubt(buffer);
+                Err(ZeroCopyError { error, buffer: None })
+            }
+            // TCP takes the number of a send that fails back.
+            Err(error) => Err(ZeroCopyError { error, buffer: Some(buffer) }),
         }
     }
 
@@ -196,7 +232,7 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
         buffer.each(&mut |piece| {
             message.data(piece);
         });
-        let sent = message.zerocopy().send_rest(self.fd()?, self.begun, &[])?;
+        let sent = message.zerocopy().send_rest(&self.counted, self.begun, &[])?;
         if sent > 0 {
             let rest = self.begun + sent < buffer::len(buffer);
             self.begun = if rest { self.begun + sent } else { 0 };
@@ -232,7 +268,8 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
         }
     }
 
-    /// Reads the whole error queue, without waiting: free buffers, and entries of other kinds.
+    /// Reads the error queue, without waiting, 4,096 entries at most: free buffers, and entries of other kinds. Returns how
+    /// many entries there were.
     ///
     /// # Errors
     ///
@@ -242,15 +279,15 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
         data: &mut [u8],
         control: &mut C,
         mut f: impl FnMut(Completion<'_, B, C::List>),
-    ) -> io::Result<()> {
-        let Self { flight, socket, .. } = self;
-        ErrorQueue::of(socket.as_fd())?.drain(data, control, |entry| match entry.error().meaning() {
+    ) -> io::Result<usize> {
+        let Self { flight, counted, .. } = self;
+        flight.release_copied(&mut |buffer, copied| f(Completion::Released { buffer, copied }));
+        ErrorQueue::of(counted.as_fd())?.drain(data, control, |entry| match entry.error().meaning() {
             Meaning::ZeroCopied(range) => {
                 flight.complete(range, &mut |buffer, copied| f(Completion::Released { buffer, copied }));
             }
             _ => f(Completion::Error(entry)),
-        })?;
-        Ok(())
+        })
     }
 
     /// Waits until a buffer is free, at most so long; then does what [`complete`](Self::complete) does. Returns how many
@@ -274,7 +311,7 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
             }
             // Rounded up, or the last fraction of a millisecond would be spent spinning.
             let millis = u16::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(u16::MAX);
-            let mut fds = [PollFd::new(self.fd()?, PollFlags::empty())];
+            let mut fds = [PollFd::new(self.counted.as_fd(), PollFlags::empty())];
             match poll(&mut fds, PollTimeout::from(millis)) {
                 Ok(ready) => woken = ready > 0,
                 Err(nix::Error::EINTR) => {}
@@ -288,20 +325,37 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
         self.begun = 0;
         self.flight.give_up(&mut released);
     }
+}
 
-    fn fd(&self) -> io::Result<BorrowedFd<'_>> {
-        let socket = self.socket.as_fd();
-        if socket.as_raw_fd() != self.number {
-            let found = "expected the same socket as before, found another";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, found));
-        }
-        Ok(socket)
+/// Whether UDP may have numbered a send before it failed: not where this crate refused it, nor where it is refused early
+/// (net/ipv4/ip_output.c, `__ip_append_data`).
+fn may_be_counted(error: &io::Error, buffer: &impl buffer::Sealed) -> bool {
+    /// What a datagram over IPv6 holds, the longer one.
+    const LONGEST: usize = 65_535 - 8;
+    match error.raw_os_error() {
+        None | Some(libc::EAGAIN) => false,
+        Some(libc::EMSGSIZE) => buffer::len(buffer) <= LONGEST,
+        Some(_) => true,
+    }
+}
+
+/// Whether the data of the message is that of the buffer.
+fn holds(message: &MsgHdr<'_>, buffer: &impl buffer::Sealed) -> bool {
+    let mut slices = message.data_slices().iter();
+    let mut same = true;
+    buffer.each(&mut |piece| same &= slices.next().is_some_and(|slice| std::ptr::eq(&**slice, piece)));
+    same && slices.next().is_none()
+}
+
+impl<S, B> AsFd for ZeroCopy<S, B> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.counted.as_fd()
     }
 }
 
 impl<S, B> fmt::Debug for ZeroCopy<S, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ZeroCopy {{ socket: {}, pending: {} }}", self.number, self.flight.len())
+        write!(f, "ZeroCopy {{ socket: {}, pending: {} }}", self.counted.as_raw_fd(), self.flight.len())
     }
 }
 
@@ -332,8 +386,8 @@ impl<B, L: RecvList> fmt::Debug for Completion<'_, B, L> {
 pub struct ZeroCopyError<B> {
     /// The reason.
     pub error: io::Error,
-    /// The buffer, which the kernel does not have.
-    pub buffer: B,
+    /// The buffer; `None` if the kernel may have it (UDP), and then it stays with the [`ZeroCopy`].
+    pub buffer: Option<B>,
 }
 
 impl<B> fmt::Debug for ZeroCopyError<B> {
