@@ -14,11 +14,14 @@ use crate::{
     error::{EncodeError, TruncatedError},
     flags::{MsgFlags, RecvFlags},
     message::{ExtendedError, RecvControl, RecvList},
-    options::{Families, socket_protocol},
+    options::{Families, SO_ZEROCOPY, socket_protocol},
     receive::{MsgHdrMut, Received},
+    sys,
 };
 
 const IPPROTO_DCCP: i32 = 33; // include/uapi/linux/in.h
+const CAN_RAW: i32 = 1; // include/uapi/linux/can.h
+const CAN_J1939: i32 = 7;
 const ROOM: usize = match cmsg::space(ExtendedError::PAYLOAD_LEN) {
     Some(room) => room,
     None => unreachable!(),
@@ -59,17 +62,26 @@ pub struct ErrorQueue<'s> {
 
 impl<'s> ErrorQueue<'s> {
     pub(crate) fn of(socket: BorrowedFd<'s>) -> io::Result<Self> {
-        let family = Families::ERROR_QUEUE.require(socket)?;
-        if matches!(family, libc::AF_INET | libc::AF_INET6) {
-            // net/sctp/socket.c, net/dccp/proto.c: both ignore the flag.
-            let found = match socket_protocol(socket)? {
-                libc::IPPROTO_SCTP => "expected a protocol with an error queue, found IPPROTO_SCTP",
-                IPPROTO_DCCP => "expected a protocol with an error queue, found IPPROTO_DCCP",
-                _ => return Ok(Self { socket }),
-            };
-            return Err(io::Error::new(io::ErrorKind::Unsupported, found));
+        // Who ignores the flag would hand out ordinary messages instead.
+        let ignores = match Families::ERROR_QUEUE.require(socket)? {
+            libc::AF_INET | libc::AF_INET6 => match socket_protocol(socket)? {
+                libc::IPPROTO_SCTP => Some("expected a protocol with an error queue, found IPPROTO_SCTP"),
+                IPPROTO_DCCP => Some("expected a protocol with an error queue, found IPPROTO_DCCP"),
+                _ => None,
+            },
+            libc::AF_CAN if !matches!(socket_protocol(socket)?, CAN_RAW | CAN_J1939) => {
+                Some("expected CAN_RAW or CAN_J1939, found another protocol of AF_CAN")
+            }
+            // Before Linux 6.7 vsock has neither.
+            libc::AF_VSOCK if sys::int_option(socket, libc::SOL_SOCKET, SO_ZEROCOPY)? == 0 => {
+                Some("expected a vsock with SO_ZEROCOPY, found one that has nothing to report")
+            }
+            _ => None,
+        };
+        match ignores {
+            None => Ok(Self { socket }),
+            Some(found) => Err(io::Error::new(io::ErrorKind::Unsupported, found)),
         }
-        Ok(Self { socket })
     }
 
     /// Reads one entry; never blocks, whatever the socket's mode.

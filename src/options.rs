@@ -91,8 +91,8 @@ impl Families {
     /// Those with an error queue of their own: the others ignore `MSG_ERRQUEUE` and hand out ordinary messages.
     #[cfg(linux_like)]
     pub(crate) const ERROR_QUEUE: Self = Self {
-        list: &[libc::AF_INET, libc::AF_INET6, libc::AF_PACKET, libc::AF_CAN, libc::AF_VSOCK, libc::AF_BLUETOOTH],
-        names: "AF_INET, AF_INET6, AF_PACKET, AF_CAN, AF_VSOCK or AF_BLUETOOTH",
+        list: &[libc::AF_INET, libc::AF_INET6, libc::AF_PACKET, libc::AF_CAN, libc::AF_VSOCK],
+        names: "AF_INET, AF_INET6, AF_PACKET, AF_CAN or AF_VSOCK",
     };
 
     /// The socket's family, if it is one of them.

@@ -34,7 +34,8 @@ pub enum Meaning {
     ParameterProblem,
     /// Sends with `MSG_ZEROCOPY` are complete: their buffers are free.
     ZeroCopied(ZeroCopied),
-    /// A timestamp of a packet that was sent, beside it as [`ScmTimestamping`](crate::message::ScmTimestamping).
+    /// A timestamp of a packet that was sent, beside it as [`ScmTimestamping`](crate::message::ScmTimestamping); or, with a
+    /// [`ScmWifiStatus`](crate::message::ScmWifiStatus) beside it, whether a station has acknowledged it.
     Sent {
         /// At which point.
         point: TimestampPoint,
@@ -109,7 +110,9 @@ impl ExtendedError {
         let Self { errno, ty, code, info, data, .. } = *self;
         let other = Meaning::Other { errno };
         match self.origin {
-            Origin::Local if errno == libc::EMSGSIZE as u32 => Meaning::PacketTooBig { mtu: info },
+            Origin::Local if errno == libc::EMSGSIZE as u32 && matches!(self.id, Self::IP | Self::IPV6) => {
+                Meaning::PacketTooBig { mtu: info }
+            }
             Origin::Icmp => icmp(ty, code, info).unwrap_or(other),
             Origin::Icmp6 => icmp6(ty, code, info).unwrap_or(other),
             Origin::Timestamping => Meaning::Sent { point: info.into(), id: data },

@@ -33,9 +33,10 @@ const J1939_ERRQUEUE: i32 = 4;
 ///
 /// Read with [`SocketExt::recv_error`](crate::SocketExt::recv_error). It comes as `IP_RECVERR`, `IPV6_RECVERR`,
 /// `PACKET_TX_TIMESTAMP`, `VSOCK_RECVERR`, `SCM_CAN_RAW_ERRQUEUE` or `SCM_J1939_ERRQUEUE`, after all other messages.
-/// Network errors arrive once enabled (`IP_RECVERR`, `IPV6_RECVERR`; on an IPv6 socket both, for IPv4-mapped peers, whose
-/// errors come as `IPV6_RECVERR` with the origin [`Icmp`](Origin::Icmp)); timestamps of what was sent and completions of
-/// `MSG_ZEROCOPY` need no enabling. No privilege. [`meaning`](Self::meaning) says what happened in words.
+/// Network errors of UDP, raw and ping sockets arrive once enabled (`IP_RECVERR`, `IPV6_RECVERR`; on an IPv6 socket both,
+/// for IPv4-mapped peers, whose errors come as `IPV6_RECVERR` with the origin [`Icmp`](Origin::Icmp)); on TCP the option
+/// puts none here, but makes errors of a route those of the connection. Timestamps of what was sent and completions of
+/// `MSG_ZEROCOPY` need no enabling, on TCP either. No privilege. [`meaning`](Self::meaning) says what happened in words.
 ///
 /// # Wire layout
 ///
@@ -60,7 +61,10 @@ const J1939_ERRQUEUE: i32 = 4;
 #[doc(alias = "SCM_CAN_RAW_ERRQUEUE")]
 #[doc(alias = "SCM_J1939_ERRQUEUE")]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
 pub struct ExtendedError {
+    /// Which message it was: `IP_RECVERR`, ...
+    pub id: CmsgId,
     /// The error number: what the next send would fail with; ENOMSG with timestamps, 0 with completions.
     #[doc(alias = "ee_errno")]
     pub errno: u32,
@@ -157,6 +161,7 @@ impl ExtendedError {
         let word = |bytes: [u8; 4]| u32::from_ne_bytes(bytes);
         let [origin, ty, code, _] = field::<4, 4, PLAIN>(plain);
         Ok(Self {
+            id: cmsg.id(),
             errno: word(field::<0, 4, PLAIN>(plain)),
             origin: origin.into(),
             ty,

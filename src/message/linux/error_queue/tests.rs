@@ -50,6 +50,7 @@ fn a_closed_port_is_read_with_its_offender() {
 #[test]
 fn an_offender_may_be_absent() {
     let local = plain(libc::EMSGSIZE, 1, 0, 0, 1500, 0);
+    let too_long = io::Error::from_raw_os_error(libc::EMSGSIZE);
     for (id, bytes) in [
         (ExtendedError::IP, with_v4(local.clone(), libc::AF_UNSPEC, 0)),
         (ExtendedError::IPV6, with_v6(local.clone(), libc::AF_UNSPEC, Ipv6Addr::UNSPECIFIED)),
@@ -59,9 +60,13 @@ fn an_offender_may_be_absent() {
         (ExtendedError::CAN_RAW, local.clone()),
         (ExtendedError::J1939, local.clone()),
     ] {
-        let printed = format!("{{{} packet too big for an MTU of 1500}}", id.name().unwrap());
+        // Only of IP is the number an MTU; on J1939 it is an event.
+        let big = matches!(id, ExtendedError::IP | ExtendedError::IPV6);
+        let meaning = if big { "packet too big for an MTU of 1500".into() } else { too_long.to_string() };
+        let printed = format!("{{{} {meaning}}}", id.name().unwrap());
         reads::<ExtendedError>(id, &bytes, &printed, |error| {
-            assert_eq!((error.offender, error.origin), (None, Origin::Local));
+            assert_eq!((error.offender, error.origin, error.id), (None, Origin::Local, id));
+            assert_eq!(matches!(error.meaning(), Meaning::PacketTooBig { mtu: 1500 }), big);
         });
     }
 }
