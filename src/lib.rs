@@ -29,8 +29,8 @@
 //!
 //! # Messages
 //!
-//! Every control message of Linux that a program can send or receive has a type ([`message`] lists them all, with what
-//! enables each); the BSDs, macOS and illumos have the same types where they have the message. Those that most
+//! The control messages of Linux have types, but for a few small worlds of their own ([`message`] lists them all, with
+//! what enables each, and what is left out); the BSDs, macOS and illumos have the same types where they have the message. Those that most
 //! programs want:
 //!
 //! | what | type | C names |

@@ -229,3 +229,18 @@ proptest! {
         prop_assert_eq!(unified, (Some(PktInfo::V6(v6)), Some(HopLimit(hops)))); // the last of each counts
     }
 }
+
+#[test]
+#[cfg(all(target_os = "linux", target_endian = "little"))]
+fn what_is_only_sent_is_printed_by_its_name() {
+    use ancillary::{
+        MsgHdr,
+        message::{SoTimestamping, TimestampingFlags, TlsRecordType, UdpSegment},
+    };
+    let control = (UdpSegment(1200), SoTimestamping(TimestampingFlags::TX_SOFTWARE), TlsRecordType::ALERT);
+    let printed = format!("{:?}", MsgHdr::new().control(control));
+    for part in ["{UDP_SEGMENT, 2 bytes: b0 04}", "{SO_TIMESTAMPING, 4 bytes: 02 00 00 00}"] {
+        assert!(printed.contains(part), "{printed}");
+    }
+    assert!(printed.contains("{TLS_SET_RECORD_TYPE, 1 bytes: 15}") && !printed.contains("malformed"), "{printed}");
+}

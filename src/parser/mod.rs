@@ -19,6 +19,7 @@ pub use crate::cmsg::Cmsgs;
 use crate::{
     cmsg::{CmsgId, ControlOut, RawCmsg},
     error::DecodeError,
+    text::hex,
 };
 
 /// The raw messages in a buffer of control data.
@@ -92,7 +93,7 @@ pub struct Malformed<'a> {
 impl CmsgId {
     /// The C name, where this crate knows the message.
     pub fn name(self) -> Option<&'static str> {
-        registry::name(self)
+        registry::name(self).or_else(|| registry::sent_name(self, 0))
     }
 }
 
@@ -105,9 +106,15 @@ impl fmt::Debug for CmsgId {
     }
 }
 
-/// Decoded where the crate knows the message: `{IP_TTL 57}`, else `{level 1 type 999, 4 bytes: 01 00 00 00}`.
+/// Decoded where the crate knows the message: `{IP_TTL 57}`; what is only sent by name: `{UDP_SEGMENT, 2 bytes: b0 04}`;
+/// else `{level 1 type 999, 4 bytes: 01 00 00 00}`.
 impl fmt::Debug for RawCmsg<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(name) = registry::sent_name(self.id(), self.payload().len()) {
+            write!(f, "{{{name}, ")?;
+            hex(self.payload(), f)?;
+            return f.write_str("}");
+        }
         ControlMessage::decode(*self).fmt_with(self.id(), f)
     }
 }

@@ -203,3 +203,35 @@ control_messages! {
     TClass(TClass): "IPV6_TCLASS" = TClass::ID;
     Ipv6PktInfo(Ipv6PktInfo): "IPV6_PKTINFO" = Ipv6PktInfo::ID;
 }
+
+/// What is only sent, by C name. A stamp is asked for under the number it comes back under, in four bytes.
+#[cfg(linux_like)]
+pub(super) fn sent_name(id: CmsgId, len: usize) -> Option<&'static str> {
+    let sent = [
+        (UdpSegment::ID, "UDP_SEGMENT"),
+        (ScmTxTime::ID, "SCM_TXTIME"),
+        (ScmTsOptId::ID, "SCM_TS_OPT_ID"),
+        (IpProtocol::ID, "IP_PROTOCOL"),
+        (Ipv6DontFrag::ID, "IPV6_DONTFRAG"),
+        (Ipv6RthdrDstOpts::ID, "IPV6_RTHDRDSTOPTS"),
+        (TlsRecordType::SENT, "TLS_SET_RECORD_TYPE"),
+        (AlgSetIv::ID, "ALG_SET_IV"),
+        (AlgSetOp::ID, "ALG_SET_OP"),
+        (AlgSetAeadAssocLen::ID, "ALG_SET_AEAD_ASSOCLEN"),
+        (SctpInit::ID, "SCTP_INIT"),
+        (SctpSndInfo::ID, "SCTP_SNDINFO"),
+        (SctpPrInfo::ID, "SCTP_PRINFO"),
+        (SctpAuthInfo::ID, "SCTP_AUTHINFO"),
+        (SctpDstAddrV4::ID, "SCTP_DSTADDRV4"),
+        (SctpDstAddrV6::ID, "SCTP_DSTADDRV6"),
+    ];
+    if id == SoTimestamping::ID && len == 4 {
+        return Some("SO_TIMESTAMPING");
+    }
+    sent.iter().find(|(sent, _)| *sent == id).map(|(_, name)| *name)
+}
+
+#[cfg(not(linux_like))]
+pub(super) fn sent_name(_: CmsgId, _: usize) -> Option<&'static str> {
+    None
+}

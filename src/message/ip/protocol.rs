@@ -35,7 +35,7 @@ const IP_PROTOCOL: c_int = 52;
 pub struct IpProtocol(pub u8);
 
 impl IpProtocol {
-    const ID: CmsgId = CmsgId::new(IPPROTO_IP, IP_PROTOCOL);
+    pub(crate) const ID: CmsgId = CmsgId::new(IPPROTO_IP, IP_PROTOCOL);
 
     fn payload(self) -> Result<[u8; 4], EncodeError> {
         if self.0 == 0 {

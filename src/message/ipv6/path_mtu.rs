@@ -38,7 +38,7 @@ use crate::{
 pub struct Ipv6DontFrag(pub bool);
 
 impl Ipv6DontFrag {
-    const ID: CmsgId = CmsgId::new(IPPROTO_IPV6, libc::IPV6_DONTFRAG);
+    pub(crate) const ID: CmsgId = CmsgId::new(IPPROTO_IPV6, libc::IPV6_DONTFRAG);
 }
 
 sends!(Ipv6DontFrag, Self::ID, |dont| c_int::from(dont.0).to_ne_bytes());

@@ -47,7 +47,7 @@ const LEN: usize = size_of::<u32>();
 pub struct AlgSetIv<'a>(pub &'a [u8]);
 
 impl AlgSetIv<'_> {
-    const ID: CmsgId = CmsgId::new(SOL_ALG, ALG_SET_IV);
+    pub(crate) const ID: CmsgId = CmsgId::new(SOL_ALG, ALG_SET_IV);
 }
 
 impl SendControl<'_> for AlgSetIv<'_> {
@@ -97,7 +97,7 @@ pub enum AlgSetOp {
 }
 
 impl AlgSetOp {
-    const ID: CmsgId = CmsgId::new(SOL_ALG, ALG_SET_OP);
+    pub(crate) const ID: CmsgId = CmsgId::new(SOL_ALG, ALG_SET_OP);
 
     #[inline(always)]
     fn to_wire(self) -> [u8; 4] {
@@ -138,7 +138,7 @@ sends!(AlgSetOp, Self::ID, |op| op.to_wire());
 pub struct AlgSetAeadAssocLen(pub u32);
 
 impl AlgSetAeadAssocLen {
-    const ID: CmsgId = CmsgId::new(SOL_ALG, ALG_SET_AEAD_ASSOCLEN);
+    pub(crate) const ID: CmsgId = CmsgId::new(SOL_ALG, ALG_SET_AEAD_ASSOCLEN);
 
     #[inline(always)]
     fn to_wire(self) -> Result<[u8; 4], EncodeError> {

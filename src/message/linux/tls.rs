@@ -56,7 +56,7 @@ impl TlsRecordType {
     /// `application_data`
     pub const APPLICATION_DATA: Self = Self(23);
 
-    const SENT: CmsgId = CmsgId::new(SOL_TLS, TLS_SET_RECORD_TYPE);
+    pub(crate) const SENT: CmsgId = CmsgId::new(SOL_TLS, TLS_SET_RECORD_TYPE);
     pub(crate) const RECEIVED: CmsgId = CmsgId::new(SOL_TLS, TLS_GET_RECORD_TYPE);
 }
 

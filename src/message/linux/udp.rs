@@ -5,7 +5,8 @@ use nix::libc;
 
 use crate::message::rows::count;
 use crate::{
-    cmsg::CmsgId,
+    cmsg::{CmsgId, RawCmsg},
+    error::DecodeError,
     options::{Families, SocketOption},
 };
 
@@ -28,10 +29,27 @@ const UDP_GRO: i32 = 104;
 ///   +--------------+
 /// ```
 ///
+/// # Examples
+///
+/// ```
+/// use ancillary::{MsgHdr, message::UdpSegment};
+/// use std::net::UdpSocket;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let peer = UdpSocket::bind("127.0.0.1:0")?;
+/// # let to = peer.local_addr()?;
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// MsgHdr::new().to(to).data(&[7; 3000]).control(UdpSegment(1200)).send(&socket)?; // 1200, 1200 and 600 bytes
+/// # let sizes = [(); 3].map(|()| peer.recv(&mut [0; 2000]).unwrap());
+/// # assert_eq!(sizes, [1200, 1200, 600]);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// Sending: EINVAL for more than 128 segments (64 before Linux 6.9) or on a socket with `SO_NO_CHECK`; EMSGSIZE for
-/// more than 65,507 bytes in all, or segments that do not fit the path MTU (EINVAL on Linux 5.10); EIO where the route
+/// more than 65,507 bytes in all (65,527 over IPv6), or segments that do not fit the path MTU (EINVAL on Linux 5.10); EIO where the route
 /// cannot compute checksums (IPsec).
 ///
 /// # References
@@ -42,7 +60,7 @@ const UDP_GRO: i32 = 104;
 pub struct UdpSegment(pub u16);
 
 impl UdpSegment {
-    const ID: CmsgId = CmsgId::new(libc::SOL_UDP, UDP_SEGMENT);
+    pub(crate) const ID: CmsgId = CmsgId::new(libc::SOL_UDP, UDP_SEGMENT);
 }
 
 sends!(UdpSegment, Self::ID, |segment| segment.0.to_ne_bytes());
@@ -52,6 +70,24 @@ sends!(UdpSegment, Self::ID, |segment| segment.0.to_ne_bytes());
 /// Received once enabled (`UDP_GRO`): all have this many bytes but the last, which may be shorter. It is absent where
 /// nothing was merged. Give 64 KiB of room: what does not fit is cut off in whole datagrams (`MSG_TRUNC`). No
 /// privilege.
+///
+/// ```
+/// use ancillary::{ControlBuf, SocketExt, message::UdpGro};
+/// use std::net::UdpSocket;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// socket.enable::<UdpGro>()?;
+/// # socket.send_to(b"alone", socket.local_addr()?)?;
+/// let (mut data, mut control) = (vec![0; 65536], ControlBuf::<UdpGro>::new());
+/// let message = socket.recv_msg(&mut data, &mut control)?;
+/// let size = message.extract().map_or(message.len(), UdpGro::size);
+/// for datagram in message.data().chunks(size.max(1)) {
+///     println!("{} bytes", datagram.len());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Wire layout
 ///
@@ -71,26 +107,30 @@ pub struct UdpGro(pub u32);
 
 impl UdpGro {
     pub(crate) const ID: CmsgId = CmsgId::new(libc::SOL_UDP, UDP_GRO);
+
+    /// Bytes of one datagram, never 0.
+    #[must_use]
+    pub const fn size(self) -> usize {
+        if self.0 == 0 { 1 } else { self.0 as usize }
+    }
+
+    #[inline(always)]
+    fn read(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
+        match count(cmsg, "UDP_GRO")? {
+            0 => Err(DecodeError::Value { field: "UDP_GRO", expected: "1..=2147483647", found: 0 }),
+            size => Ok(Self(size)),
+        }
+    }
 }
 
 prints!(UdpGro);
 
-receives!(
-    UdpGro,
-    Self::ID,
-    4,
-    |cmsg| count(cmsg, "UDP_GRO").map(Self),
-    SocketOption::new(Families::INET, libc::SOL_UDP, UDP_GRO)
-);
+receives!(UdpGro, Self::ID, 4, |cmsg| Self::read(cmsg), SocketOption::new(Families::INET, libc::SOL_UDP, UDP_GRO));
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        cmsg::RawCmsg,
-        error::DecodeError,
-        message::laws::{reads, refuses, refuses_lengths, sends},
-    };
+    use crate::message::laws::{reads, refuses, refuses_lengths, sends};
 
     #[test]
     fn a_segment_size_goes_out_in_two_bytes() {
@@ -106,5 +146,8 @@ mod tests {
         refuses_lengths::<UdpGro>(UdpGro::ID, &[4], 4);
         let error = DecodeError::Value { field: "UDP_GRO", expected: "0..=2147483647", found: -1 };
         refuses::<UdpGro>(RawCmsg::new(UdpGro::ID, &(-1i32).to_ne_bytes()), error);
+        let error = DecodeError::Value { field: "UDP_GRO", expected: "1..=2147483647", found: 0 };
+        refuses::<UdpGro>(RawCmsg::new(UdpGro::ID, &0i32.to_ne_bytes()), error);
+        assert_eq!((UdpGro(0).size(), UdpGro(1200).size()), (1, 1200));
     }
 }

@@ -106,19 +106,30 @@ impl TimestampingFlags {
 /// option also which are made of what is received, and what is reported.
 ///
 /// Sent with a message it takes the place of the socket's own [`TX`](TimestampingFlags::TX) flags for this message;
-/// empty it makes no stamp. The stamps come from the error queue
-/// ([`RecvFlags::ERRQUEUE`](crate::RecvFlags::ERRQUEUE)) as [`ScmTimestamping`](super::ScmTimestamping), with an extended
-/// error of ENOMSG that says which one it is; the socket's option has to name what is reported:
+/// empty it makes no stamp. The stamps come from the error queue ([`SocketExt::recv_error`](crate::SocketExt::recv_error))
+/// as [`ScmTimestamping`](super::ScmTimestamping), with an [`ExtendedError`](crate::message::ExtendedError) that says which
+/// one it is; the socket's option has to name what is reported:
 ///
 /// ```
-/// use ancillary::{MsgHdr, message::{SoTimestamping, TimestampingFlags}};
+/// use ancillary::{ControlBuf, MsgHdr, SocketExt};
+/// use ancillary::message::{ExtendedError, Meaning, ScmTimestamping, SoTimestamping, TimestampingFlags};
 /// use std::net::UdpSocket;
 ///
 /// # fn main() -> std::io::Result<()> {
 /// let socket = UdpSocket::bind("127.0.0.1:0")?;
-/// SoTimestamping(TimestampingFlags::SOFTWARE | TimestampingFlags::OPT_TSONLY).set(&socket)?;
+/// type Report = (ExtendedError, ScmTimestamping);
+/// let flags = TimestampingFlags::SOFTWARE | TimestampingFlags::OPT_ID | TimestampingFlags::OPT_TSONLY;
+/// SoTimestamping(flags).set(&socket)?;
 /// let control = SoTimestamping(TimestampingFlags::TX_SOFTWARE);
 /// MsgHdr::new().to(socket.local_addr()?).data(b"stamped").control(control).send(&socket)?;
+///
+/// let mut control = ControlBuf::<Report>::new();
+/// let report = socket.recv_error(&mut [], &mut control)?; // once the socket shows POLLERR
+/// let (error, stamps) = report.extract();
+/// if let Some(Meaning::Sent { id, .. }) = error.map(|error| error.meaning()) {
+///     println!("datagram {id} left at {}", stamps.unwrap());
+/// }
+/// # assert!(stamps.unwrap().software.is_some());
 /// # Ok(())
 /// # }
 /// ```
@@ -149,9 +160,11 @@ impl TimestampingFlags {
 pub struct SoTimestamping(pub TimestampingFlags);
 
 impl SoTimestamping {
-    const ID: CmsgId = CmsgId::new(SOL_SOCKET, SO_TIMESTAMPING_OLD);
+    pub(crate) const ID: CmsgId = CmsgId::new(SOL_SOCKET, SO_TIMESTAMPING_OLD);
 
-    /// Sets the socket's flags, all of them (setsockopt(2)). A clock bound before stays bound.
+    /// Sets the socket's flags, all of them (setsockopt(2)). A clock bound before stays bound. What
+    /// [`enable`](crate::SocketExt::enable) adds for [`ScmTimestamping`](super::ScmTimestamping) is among them, and goes
+    /// with `disable`.
     ///
     /// It decides also whether *all* stamps of the socket arrive in the old or the new width; both are read alike.
     ///

@@ -15,8 +15,8 @@ use crate::cmsg::CmsgId;
 /// away; which stamps are made is chosen by [`SoTimestamping`](super::SoTimestamping), on the socket or with a message
 /// (`TX_SCHED`, `TX_SOFTWARE`, `TX_ACK`). It comes from the error queue
 /// ([`RecvFlags::ERRQUEUE`](crate::RecvFlags::ERRQUEUE)) with the [`ScmTimestamping`](super::ScmTimestamping); the same
-/// bytes arrive as the data, so that a small buffer is reported as [`MsgFlags::TRUNC`](crate::MsgFlags::TRUNC). TCP
-/// alone. No privilege.
+/// bytes arrive as the data, so that a small buffer is reported as [`MsgFlags::TRUNC`](crate::MsgFlags::TRUNC). The names
+/// are TCP's; J1939 sends attributes of its own under the same numbers. No privilege.
 ///
 /// The room reserved for it is what the statistics named in [`TcpNla`] take: more than the 256 bytes that a
 /// [`ControlBuf`](crate::ControlBuf) has unless told otherwise. A later kernel may send more.

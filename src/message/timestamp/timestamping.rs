@@ -212,7 +212,7 @@ receives!(ScmTimestampingPktInfo, Self::ID, 16, |cmsg| Self::read(cmsg), Self::O
 pub struct ScmTsOptId(pub u32);
 
 impl ScmTsOptId {
-    const ID: CmsgId = CmsgId::new(SOL_SOCKET, SCM_TS_OPT_ID);
+    pub(crate) const ID: CmsgId = CmsgId::new(SOL_SOCKET, SCM_TS_OPT_ID);
 }
 
 sends!(ScmTsOptId, Self::ID, |id| id.0.to_ne_bytes());

@@ -44,7 +44,7 @@ pub struct SctpInit {
 }
 
 impl SctpInit {
-    const ID: CmsgId = CmsgId::new(IPPROTO_SCTP, SCTP_INIT);
+    pub(crate) const ID: CmsgId = CmsgId::new(IPPROTO_SCTP, SCTP_INIT);
 
     #[inline]
     fn to_wire(self) -> [u8; 8] {
@@ -106,7 +106,7 @@ pub struct SctpSndInfo {
 }
 
 impl SctpSndInfo {
-    const ID: CmsgId = CmsgId::new(IPPROTO_SCTP, SCTP_SNDINFO);
+    pub(crate) const ID: CmsgId = CmsgId::new(IPPROTO_SCTP, SCTP_SNDINFO);
 
     #[inline]
     fn to_wire(self) -> Result<[u8; 16], EncodeError> {
@@ -189,7 +189,7 @@ pub struct SctpPrInfo {
 }
 
 impl SctpPrInfo {
-    const ID: CmsgId = CmsgId::new(IPPROTO_SCTP, SCTP_PRINFO);
+    pub(crate) const ID: CmsgId = CmsgId::new(IPPROTO_SCTP, SCTP_PRINFO);
 
     #[inline]
     fn to_wire(self) -> [u8; 8] {
@@ -231,7 +231,7 @@ sends!(SctpPrInfo, Self::ID, |info| info.to_wire());
 pub struct SctpAuthInfo(pub u16);
 
 impl SctpAuthInfo {
-    const ID: CmsgId = CmsgId::new(IPPROTO_SCTP, SCTP_AUTHINFO);
+    pub(crate) const ID: CmsgId = CmsgId::new(IPPROTO_SCTP, SCTP_AUTHINFO);
 }
 
 sends!(SctpAuthInfo, Self::ID, |key| key.0.to_ne_bytes());
@@ -263,7 +263,7 @@ sends!(SctpAuthInfo, Self::ID, |key| key.0.to_ne_bytes());
 pub struct SctpDstAddrV4(pub Ipv4Addr);
 
 impl SctpDstAddrV4 {
-    const ID: CmsgId = CmsgId::new(IPPROTO_SCTP, SCTP_DSTADDRV4);
+    pub(crate) const ID: CmsgId = CmsgId::new(IPPROTO_SCTP, SCTP_DSTADDRV4);
 }
 
 sends!(SctpDstAddrV4, Self::ID, |addr| addr.0.octets());
@@ -292,7 +292,7 @@ sends!(SctpDstAddrV4, Self::ID, |addr| addr.0.octets());
 pub struct SctpDstAddrV6(pub Ipv6Addr);
 
 impl SctpDstAddrV6 {
-    const ID: CmsgId = CmsgId::new(IPPROTO_SCTP, SCTP_DSTADDRV6);
+    pub(crate) const ID: CmsgId = CmsgId::new(IPPROTO_SCTP, SCTP_DSTADDRV6);
 }
 
 sends!(SctpDstAddrV6, Self::ID, |addr| addr.0.octets());

@@ -49,7 +49,7 @@ pub(super) const SO_WIFI_STATUS: i32 = by_arch(41, 0x25);
 pub struct ScmTxTime(pub u64);
 
 impl ScmTxTime {
-    const ID: CmsgId = CmsgId::new(SOL_SOCKET, SO_TXTIME);
+    pub(crate) const ID: CmsgId = CmsgId::new(SOL_SOCKET, SO_TXTIME);
 }
 
 sends!(ScmTxTime, Self::ID, |time| time.0.to_ne_bytes());
