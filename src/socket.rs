@@ -25,6 +25,9 @@ use crate::{
 pub trait SocketExt: AsFd {
     /// Asks the kernel to deliver these messages with every datagram.
     ///
+    /// `Ok` says that the kernel took the option, not that every socket of the family delivers: TCP takes many and delivers
+    /// few ([`message`](crate::message) says which sockets do).
+    ///
     /// It knows the socket's family: on an IPv6 socket, [`PktInfo`](crate::message::PktInfo) sets the IPv6 option
     /// alone, and the other unified messages set both.
     ///

@@ -3,7 +3,14 @@
 
 #![cfg(all(target_os = "linux", not(any(target_arch = "sparc", target_arch = "sparc64", target_arch = "mips"))))]
 
-use std::{collections::BTreeSet, fs::File, net::Ipv4Addr};
+mod common;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File},
+    net::Ipv4Addr,
+    path::Path,
+};
 
 use ancillary::{
     RawCmsg, RecvControl, SendControl, cmsg,
@@ -11,6 +18,7 @@ use ancillary::{
     message::*,
     parser::{self, ControlMessage},
 };
+use common::skipped;
 
 const DOCUMENT: &str = include_str!("../docs/messages.md");
 
@@ -272,5 +280,48 @@ fn kernels_have_versions() {
             assert!(is_version, "{version:?} in {row:?}");
         }
         assert!(row.asked.is_empty() || row.asked.starts_with('`') || row.asked.starts_with("nothing"), "{row:?}");
+    }
+}
+
+/// The documentation above every `pub struct` and `pub enum` of the folder of messages, by name.
+fn documentation(folder: &Path, found: &mut BTreeMap<String, String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            documentation(&path, found);
+        } else {
+            let mut above = String::new();
+            for line in fs::read_to_string(&path).unwrap().lines() {
+                match line.strip_prefix("pub struct ").or_else(|| line.strip_prefix("pub enum ")) {
+                    Some(rest) => {
+                        let name = rest.split(|c: char| !c.is_alphanumeric()).next().unwrap();
+                        found.insert(name.to_owned(), std::mem::take(&mut above));
+                    }
+                    None if line.starts_with("///") || line.starts_with("#[") => above.extend([line, "\n"]),
+                    None => above.clear(),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_type_has_its_wire_picture_and_its_sources() {
+    // They point to the types whose layouts they share.
+    const SHARED: &[&str] =
+        &["FragSize", "HopLimit", "OrigDst", "PktInfo", "ScmDevmemLinear", "ScmRightsSpace", "TrafficClass"];
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/message");
+    if !folder.is_dir() {
+        return skipped("SKIPPED every_type_has_its_wire_picture_and_its_sources: the sources are not here");
+    }
+    let mut found = BTreeMap::new();
+    documentation(&folder, &mut found);
+    for row in rows() {
+        for name in row.types.iter().map(|name| name.split('<').next().unwrap()).filter(|name| !SHARED.contains(name)) {
+            let text = &found[name];
+            for part in ["# Wire layout", "# References", "#[doc(alias = "] {
+                assert!(text.contains(part), "{name} has no {part}");
+            }
+        }
     }
 }
