@@ -5,12 +5,11 @@ use std::fmt;
 
 use nix::libc::SOL_SOCKET;
 
-use crate::options::by_arch;
 use crate::{
     cmsg::{CmsgId, RawCmsg},
     error::DecodeError,
     message::rows::field,
-    options::{Families, Unasked},
+    options::{Families, Unasked, by_arch},
 };
 
 // include/uapi/asm-generic/socket.h; libc lacks them on some systems.

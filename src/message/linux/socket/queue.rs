@@ -4,11 +4,10 @@
 use nix::libc::{self, SOL_SOCKET};
 
 use super::PacketOption;
-use crate::options::by_arch;
 use crate::{
     cmsg::CmsgId,
     message::rows::{count, word},
-    options::{Families, SocketOption},
+    options::{Families, SocketOption, by_arch},
 };
 
 // include/uapi/asm-generic/socket.h; libc lacks it. `SCM_INQ` is the same number.

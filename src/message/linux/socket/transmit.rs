@@ -7,11 +7,11 @@ use bitflags::bitflags;
 use nix::libc::{self, SOL_SOCKET};
 
 use super::PacketOption;
-use crate::options::{by_arch, require_packets};
 use crate::{
     cmsg::{CmsgId, RawCmsg},
     error::DecodeError,
     message::rows::field,
+    options::{by_arch, require_packets},
     sys,
 };
 
@@ -127,7 +127,8 @@ impl SockTxTime {
     /// # Errors
     ///
     /// EPERM for another clock than `CLOCK_MONOTONIC` without `CAP_NET_ADMIN`, EINVAL for a clock or a flag that the
-    /// kernel does not know (Linux 6.1 takes any clock); [`FamilyError`](crate::FamilyError) on AF_UNIX and AF_NETLINK, where nothing comes of it.
+    /// kernel does not know (Linux 6.1 takes any clock); [`FamilyError`](crate::FamilyError) on AF_UNIX and AF_NETLINK,
+    /// where nothing comes of it.
     #[doc(alias = "setsockopt")]
     pub fn set(self, socket: impl AsFd) -> io::Result<()> {
         let socket = socket.as_fd();
@@ -162,7 +163,7 @@ impl SockTxTime {
 
 /// Whether the station at the other end of a wireless link has acknowledged a packet (`SCM_WIFI_STATUS`; Linux 3.3).
 ///
-/// Received from the error queue ([`RecvFlags::ERRQUEUE`](crate::RecvFlags::ERRQUEUE)) of the socket that sent the
+/// Received from the error queue ([`SocketExt::recv_error`](crate::SocketExt::recv_error)) of the socket that sent the
 /// packet, once enabled (`SO_WIFI_STATUS`): internet and AF_PACKET sockets over a mac80211 device; with it comes an
 /// extended error of ENOMSG, whose origin has the number of the one for timestamps: this message tells the two apart. No
 /// privilege.
