@@ -225,7 +225,8 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
     ///
     /// # Errors
     ///
-    /// That of sendmsg(2); the rest stays.
+    /// That of sendmsg(2), and the rest stays: `WouldBlock`; ENOBUFS as for [`send`](Self::send), as long as too many of
+    /// the parts that went are not complete: [`complete`](Self::complete) reads those that are.
     pub fn resume(&mut self) -> io::Result<usize> {
         let Some(buffer) = self.flight.unfinished() else { return Ok(0) };
         let mut message = MsgHdr::new();
