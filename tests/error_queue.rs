@@ -11,7 +11,7 @@ use std::{
 };
 
 use ancillary::{
-    ControlBuf, EncodeError, FamilyError, MsgFlags, MsgHdr, SocketExt, TruncatedError,
+    ControlBuf, EncodeError, FamilyError, MsgFlags, MsgHdr, SocketExt, TruncatedError, cmsg,
     message::{ExtendedError, HopLimit, Meaning, Origin, PktInfo, TimestampPoint},
     set_option,
 };
@@ -158,9 +158,10 @@ fn a_control_buffer_without_room_is_refused_before_the_entry_is_read() {
     let (socket, nobody) = asker([127, 0, 0, 1].into());
     socket.enable::<ExtendedError>().unwrap();
     socket.send_to(b"x", nobody).unwrap();
-    let error = socket.recv_error(&mut [0; 9], &mut ControlBuf::<(), 56>::new()).map(drop).unwrap_err();
-    let needed = ancillary::cmsg::space(44).unwrap();
-    assert_eq!(cause(&error), Some(EncodeError::ControlSpace { needed, available: 56 }));
+    const NEEDED: usize = cmsg::space(44).unwrap();
+    const AVAILABLE: usize = NEEDED - 8;
+    let error = socket.recv_error(&mut [0; 9], &mut ControlBuf::<(), AVAILABLE>::new()).map(drop).unwrap_err();
+    assert_eq!(cause(&error), Some(EncodeError::ControlSpace { needed: NEEDED, available: AVAILABLE }));
     assert_eq!(socket.recv_error(&mut [0; 9], &mut Control::new()).unwrap().len(), 1, "it is still there");
 }
 

@@ -344,7 +344,8 @@ mod linux {
             let options = Ipv6HopOpts::new(&header).unwrap();
             let label = Ipv6FlowInfo::new(0, 9).unwrap();
             let messages = (options, label, SctpSndInfo::default(), SoMark(1), UdpSegment(100));
-            assert!(cmsg::encode(&messages, &mut bytes).unwrap() > 100);
+            let spaces = [8, 4, 16, 4, 2].map(|len| cmsg::space(len).unwrap());
+            assert_eq!(cmsg::encode(&messages, &mut bytes).unwrap(), spaces.iter().sum());
         });
     }
 

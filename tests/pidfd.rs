@@ -15,7 +15,7 @@ use std::{
 };
 
 use ancillary::{
-    ControlBuf, MsgFlags, MsgHdr, MsgHdrMut, RecvFlags, SocketExt,
+    ControlBuf, MsgFlags, MsgHdr, MsgHdrMut, RecvFlags, SocketExt, cmsg,
     message::{Credentials, ScmPidfd, ScmRights, ScmRightsSpace},
 };
 use common::{KINDS, no_leak, pair, skipped};
@@ -137,7 +137,7 @@ fn a_buffer_too_small_for_it_gets_none() {
         let kind = nix::sys::socket::SockType::Stream;
         let Some((mut a, b)) = asked("a_buffer_too_small_for_it_gets_none", kind) else { return };
         a.write_all(b"x").unwrap();
-        let mut control = ControlBuf::<(), 16>::new();
+        let mut control = ControlBuf::<(), { cmsg::len(0).unwrap() }>::new();
         b.recv_msg(&mut [0; 9], &mut control).unwrap();
         assert!(control.flags().contains(MsgFlags::CTRUNC));
         assert!(control.take_pidfd().unwrap().is_none());
