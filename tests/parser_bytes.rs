@@ -1,5 +1,7 @@
 //! The parser and the encoder on bytes alone: hostile, cut, unaligned; and against the C macros as an oracle.
 
+#![cfg(target_os = "linux")]
+
 use ancillary::{
     ControlOut, DecodeError, EncodeError, RawCmsg, SendControl,
     cmsg::{self, CmsgId},

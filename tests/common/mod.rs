@@ -10,6 +10,7 @@ pub mod inside;
 pub mod namespace;
 #[cfg(target_os = "linux")]
 pub mod net;
+#[cfg(target_os = "linux")]
 pub mod pipes;
 #[cfg(target_os = "linux")]
 pub mod raw;
@@ -19,16 +20,17 @@ use std::{
     error::Error,
     fs, io,
     net::UdpSocket,
-    os::unix::net::UnixStream,
     path::PathBuf,
     sync::{Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
-use nix::sys::{
-    resource::{Resource, getrlimit},
-    socket::{AddressFamily, SockFlag, SockType, socketpair},
-};
+#[cfg(target_os = "linux")]
+use std::os::unix::net::UnixStream;
+
+use nix::sys::resource::{Resource, getrlimit};
+#[cfg(target_os = "linux")]
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 /// Says what cannot be tested here, past the harness, which would keep it to itself.
 pub fn skipped(what: impl std::fmt::Display) {
@@ -40,6 +42,7 @@ pub fn skipped(what: impl std::fmt::Display) {
 pub const TIMEOUT: Option<Duration> = Some(Duration::from_secs(20));
 
 /// The types of AF_UNIX sockets.
+#[cfg(target_os = "linux")]
 pub const KINDS: [SockType; 3] = [SockType::Stream, SockType::Datagram, SockType::SeqPacket];
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -77,6 +80,7 @@ pub fn alone<R>(f: impl FnOnce() -> R) -> R {
 }
 
 /// A pair of any type; std's `UnixStream` does for all three, what matters here is the timeout.
+#[cfg(target_os = "linux")]
 pub fn pair(kind: SockType) -> (UnixStream, UnixStream) {
     let (a, b) = socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC).unwrap();
     let (a, b) = (UnixStream::from(a), UnixStream::from(b));
@@ -88,6 +92,7 @@ pub fn pair(kind: SockType) -> (UnixStream, UnixStream) {
 }
 
 /// A connected pair of streams.
+#[cfg(target_os = "linux")]
 pub fn stream() -> (UnixStream, UnixStream) {
     pair(SockType::Stream)
 }
