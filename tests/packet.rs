@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::{net::UdpSocket, os::fd::OwnedFd};
+use std::{net::UdpSocket, os::fd::OwnedFd, process::Command};
 
 use ancillary::{
     ControlBuf, FamilyError, MsgHdr, SockAddr, SocketExt, interface,
@@ -106,6 +106,9 @@ fn a_vlan_tag_is_taken_out_of_the_packet_and_told() {
         return;
     }
     assert!(ip(test, "link set va up") && ip(test, "link set vb up"));
+    // The kernel starts the queue of the first in its own time; before, frames are lost.
+    let va = || Command::new("ip").args(["-o", "link", "show", "va"]).output().unwrap().stdout;
+    assert!((0..5000).any(|_| String::from_utf8_lossy(&va()).contains("state UP")), "va does not come up");
     let socket = packet(SockType::Raw);
     socket.enable::<PacketAuxdata>().unwrap();
     let mut to = [0; 20];
