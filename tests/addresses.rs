@@ -20,18 +20,11 @@ use std::{
 use ancillary::{
     AddrError, ControlBuf, MsgHdr, MsgHdrMut, RecvFlags, SendFlags, SockAddr, SocketExt, message::Credentials,
 };
-use common::TIMEOUT;
+use common::{TIMEOUT, pairs::datagrams};
 use nix::{
     libc,
     sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket},
 };
-
-fn datagrams() -> (UnixDatagram, UnixDatagram) {
-    let (a, b) = UnixDatagram::pair().unwrap();
-    a.set_read_timeout(TIMEOUT).unwrap();
-    b.set_read_timeout(TIMEOUT).unwrap();
-    (a, b)
-}
 
 /// A name that nobody else uses.
 fn unique(what: &str) -> String {

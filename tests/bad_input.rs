@@ -18,7 +18,11 @@ use ancillary::{
     cmsg::{self, CmsgId},
     message::{Credentials, HopLimit, IpTtl, ScmRights},
 };
-use common::{KINDS, has_descriptors, no_leak, open_count, pair, skipped};
+use common::{
+    has_descriptors, no_leak, open_count,
+    pairs::{KINDS, pair},
+    skipped,
+};
 use nix::{libc, sys::socket::SockType};
 
 const WITH_BORDERS: [SockType; 2] = [SockType::Datagram, SockType::SeqPacket];

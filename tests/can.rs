@@ -16,7 +16,7 @@ use ancillary::{
     message::{J1939DestAddr, J1939DestName, J1939Prio},
     set_option,
 };
-use common::{TIMEOUT, cause, raw, skipped, stream};
+use common::{TIMEOUT, cause, pairs::stream, raw, skipped};
 use nix::{
     libc,
     sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket},

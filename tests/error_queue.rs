@@ -6,8 +6,8 @@ mod common;
 
 use std::{
     io::{self, ErrorKind},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
-    os::{fd::AsFd, unix::net::UnixDatagram},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
+    os::fd::AsFd,
 };
 
 use ancillary::{
@@ -15,7 +15,12 @@ use ancillary::{
     message::{ExtendedError, HopLimit, Meaning, Origin, PktInfo, TimestampPoint},
     set_option,
 };
-use common::{TIMEOUT, cause, has_v6, namespace::Namespace};
+use common::{
+    TIMEOUT, cause, has_v6,
+    namespace::{Namespace, routed, v4},
+    pairs::{DUAL, V4, addrs, bound, closed, datagrams, tcp, udp},
+    skipped,
+};
 use nix::{
     libc,
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -23,13 +28,16 @@ use nix::{
 
 type Control = ControlBuf<(ExtendedError, PktInfo, HopLimit)>;
 
-/// A socket here, and an address where nobody listens.
-fn asker(ip: IpAddr) -> (UdpSocket, SocketAddr) {
-    let nobody = UdpSocket::bind((ip, 0)).unwrap().local_addr().unwrap();
-    let socket = UdpSocket::bind((ip, 0)).unwrap();
-    socket.set_read_timeout(TIMEOUT).unwrap();
-    assert_ne!(socket.local_addr().unwrap(), nobody);
-    (socket, nobody)
+/// A socket here, and an address where nobody listens while the last one lives.
+fn asker(ip: IpAddr) -> (UdpSocket, SocketAddr, UdpSocket) {
+    let (nobody, closed) = closed(ip);
+    (bound((ip, 0)), nobody, closed)
+}
+
+/// Errors are queued behind the call that caused them.
+fn wait_for_entry(socket: &impl AsFd) {
+    let mut fds = [PollFd::new(socket.as_fd(), PollFlags::empty())];
+    assert_eq!(poll(&mut fds, PollTimeout::try_from(TIMEOUT.unwrap()).unwrap()).unwrap(), 1, "an entry comes");
 }
 
 fn is_empty(socket: &impl AsFd) -> bool {
@@ -47,10 +55,11 @@ fn a_closed_port_says_so_with_the_datagram_and_the_offender() {
         if ip.is_ipv6() && !has_v6("a_closed_port_says_so_with_the_datagram_and_the_offender") {
             continue;
         }
-        let (socket, nobody) = asker(ip);
+        let (socket, nobody, _closed) = asker(ip);
         socket.enable::<ExtendedError>().unwrap();
         assert!(is_empty(&socket));
         MsgHdr::new().to(nobody).data(b"anyone?").send(&socket).unwrap();
+        wait_for_entry(&socket);
 
         let (mut data, mut control) = ([0; 64], Control::new());
         let entry = socket.recv_error(&mut data, &mut control).unwrap();
@@ -68,10 +77,36 @@ fn a_closed_port_says_so_with_the_datagram_and_the_offender() {
     }
 }
 
+/// EQ12
+#[test]
+fn where_there_is_no_extension_none_is_told() {
+    let test = "where_there_is_no_extension_none_is_told";
+    const IP_RECVERR_RFC4884: i32 = 26;
+    const IPV6_RECVERR_RFC4884: i32 = 31;
+    let v4 = (libc::IPPROTO_IP, IP_RECVERR_RFC4884, 48);
+    let v6 = (libc::IPPROTO_IPV6, IPV6_RECVERR_RFC4884, 60);
+    for (addr, (level, option, len)) in addrs(test).iter().zip([v4, v6]) {
+        let (socket, nobody, _closed) = asker(addr.parse::<SocketAddr>().unwrap().ip());
+        socket.enable::<ExtendedError>().unwrap();
+        for on in [0, 1] {
+            if let Err(error) = set_option(&socket, level, option, on) {
+                return skipped(format_args!("SKIPPED {test}: RFC 4884 (Linux 5.9): {error}"));
+            }
+            socket.send_to(b"x", nobody).unwrap();
+            wait_for_entry(&socket);
+            let (mut data, mut control) = ([0; 9], Control::new());
+            let entry = socket.recv_error(&mut data, &mut control).unwrap();
+            assert_eq!((entry.error().data, entry.error().extension_at()), (0, None));
+            let lens: Vec<_> = entry.cmsgs().map(|cmsg| cmsg::len(cmsg.payload().len())).collect();
+            assert_eq!(lens, [Some(len)]);
+        }
+    }
+}
+
 /// EQ10
 #[test]
 fn without_enabling_a_closed_port_leaves_the_queue_empty() {
-    let (socket, nobody) = asker([127, 0, 0, 1].into());
+    let (socket, nobody, _closed) = asker([127, 0, 0, 1].into());
     socket.send_to(b"x", nobody).unwrap();
     assert!(is_empty(&socket));
     socket.enable::<ExtendedError>().unwrap();
@@ -83,12 +118,14 @@ fn without_enabling_a_closed_port_leaves_the_queue_empty() {
 /// EQ10
 #[test]
 fn reading_the_queue_takes_the_error_from_the_next_call() {
-    let (socket, nobody) = asker([127, 0, 0, 1].into());
+    let (socket, nobody, _closed) = asker([127, 0, 0, 1].into());
     socket.enable::<ExtendedError>().unwrap();
     socket.send_to(b"x", nobody).unwrap();
+    wait_for_entry(&socket);
     assert_eq!(socket.recv_error(&mut [0; 9], &mut Control::new()).unwrap().len(), 1);
     assert!(socket.take_error().unwrap().is_none());
     socket.send_to(b"x", nobody).unwrap();
+    wait_for_entry(&socket);
     assert_eq!(socket.take_error().unwrap().unwrap().kind(), ErrorKind::ConnectionRefused);
 }
 
@@ -98,10 +135,11 @@ fn a_mapped_peer_is_reported_on_an_ipv6_socket() {
     if !has_v6("a_mapped_peer_is_reported_on_an_ipv6_socket") {
         return;
     }
-    let (_, nobody) = asker([127, 0, 0, 1].into());
-    let socket = UdpSocket::bind("[::]:0").unwrap();
+    let (nobody, _closed) = closed([127, 0, 0, 1].into());
+    let socket = bound(DUAL);
     socket.enable::<ExtendedError>().unwrap();
     MsgHdr::new().to(nobody).data(b"x").send(&socket).unwrap();
+    wait_for_entry(&socket);
     let (mut data, mut control) = ([0; 9], Control::new());
     let entry = socket.recv_error(&mut data, &mut control).unwrap();
     assert_eq!(entry.error().origin, Origin::Icmp);
@@ -123,7 +161,7 @@ fn an_empty_queue_never_blocks() {
 
 #[test]
 fn a_drain_gives_all_in_order_and_leaves_nothing() {
-    let (socket, nobody) = asker([127, 0, 0, 1].into());
+    let (socket, nobody, _closed) = asker([127, 0, 0, 1].into());
     socket.enable::<ExtendedError>().unwrap();
     let mut sent = Vec::new();
     for i in 0..20u8 {
@@ -133,17 +171,21 @@ fn a_drain_gives_all_in_order_and_leaves_nothing() {
         }
         sent.push(i);
     }
-    let mut found = Vec::new();
+    let (mut count, mut found) = (0, Vec::new());
     let queue = socket.error_queue().unwrap();
     let (mut data, mut control) = ([0; 9], Control::new());
-    let count = queue.drain(&mut data, &mut control, |entry| found.extend_from_slice(entry.data())).unwrap();
-    assert_eq!((count, found), (20, sent));
+    while count < sent.len() {
+        wait_for_entry(&socket);
+        count += queue.drain(&mut data, &mut control, |entry| found.extend_from_slice(entry.data())).unwrap();
+        assert_eq!(count, found.len());
+    }
+    assert_eq!(found, sent);
     assert!(is_empty(&socket));
 }
 
 #[test]
 fn sockets_without_an_error_queue_are_refused_and_lose_nothing() {
-    let (a, b) = UnixDatagram::pair().unwrap();
+    let (a, b) = datagrams();
     a.send(b"ordinary").unwrap();
     let error = b.error_queue().unwrap_err();
     let expected = "AF_INET, AF_INET6, AF_PACKET, AF_CAN or AF_VSOCK";
@@ -155,9 +197,10 @@ fn sockets_without_an_error_queue_are_refused_and_lose_nothing() {
 
 #[test]
 fn a_control_buffer_without_room_is_refused_before_the_entry_is_read() {
-    let (socket, nobody) = asker([127, 0, 0, 1].into());
+    let (socket, nobody, _closed) = asker([127, 0, 0, 1].into());
     socket.enable::<ExtendedError>().unwrap();
     socket.send_to(b"x", nobody).unwrap();
+    wait_for_entry(&socket);
     const NEEDED: usize = cmsg::space(44).unwrap();
     const AVAILABLE: usize = NEEDED - 8;
     let error = socket.recv_error(&mut [0; 9], &mut ControlBuf::<(), AVAILABLE>::new()).map(drop).unwrap_err();
@@ -168,9 +211,10 @@ fn a_control_buffer_without_room_is_refused_before_the_entry_is_read() {
 /// EQ05
 #[test]
 fn what_pushes_the_entry_out_is_an_error_and_stays_readable() {
-    let (socket, nobody) = asker([127, 0, 0, 1].into());
+    let (socket, nobody, _closed) = asker([127, 0, 0, 1].into());
     socket.enable::<(ExtendedError, PktInfo, HopLimit)>().unwrap();
     socket.send_to(b"four", nobody).unwrap();
+    wait_for_entry(&socket);
     let mut control = ControlBuf::<ExtendedError, 64>::new();
     let error = socket.recv_error(&mut [0; 2], &mut control).map(drop).unwrap_err();
     let truncated = cause::<TruncatedError>(&error).unwrap();
@@ -179,6 +223,7 @@ fn what_pushes_the_entry_out_is_an_error_and_stays_readable() {
     assert!(control.flags().contains(MsgFlags::CTRUNC | MsgFlags::TRUNC));
 
     socket.send_to(b"four", nobody).unwrap();
+    wait_for_entry(&socket);
     let (mut data, mut control) = ([0; 2], Control::new());
     let entry = socket.recv_error(&mut data, &mut control).unwrap();
     let (error, info, hops) = entry.extract();
@@ -189,7 +234,7 @@ fn what_pushes_the_entry_out_is_an_error_and_stays_readable() {
 /// TS12
 #[test]
 fn a_queue_that_is_not_empty_shows_as_pollerr_alone() {
-    let (socket, nobody) = asker([127, 0, 0, 1].into());
+    let (socket, nobody, _closed) = asker([127, 0, 0, 1].into());
     socket.enable::<ExtendedError>().unwrap();
     let events = || {
         let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
@@ -198,6 +243,7 @@ fn a_queue_that_is_not_empty_shows_as_pollerr_alone() {
     };
     assert_eq!(events(), PollFlags::empty());
     socket.send_to(b"x", nobody).unwrap();
+    wait_for_entry(&socket);
     assert_eq!(events(), PollFlags::POLLERR);
     assert_eq!(socket.error_queue().unwrap().drain(&mut [], &mut Control::new(), |_| ()).unwrap(), 1);
     assert_eq!(events(), PollFlags::empty());
@@ -209,7 +255,7 @@ fn a_packet_too_large_for_this_host_names_the_mtu() {
     let Some(namespace) = Namespace::new("a_packet_too_large_for_this_host_names_the_mtu") else { return };
     namespace.ip("link set lo mtu 1500");
     namespace.run(|| {
-        let (socket, nobody) = asker([127, 0, 0, 1].into());
+        let (socket, nobody, _closed) = asker([127, 0, 0, 1].into());
         socket.enable::<ExtendedError>().unwrap();
         dont_fragment(&socket);
         let error = socket.send_to(&[7; 2000], nobody).unwrap_err();
@@ -226,43 +272,20 @@ fn dont_fragment(socket: &UdpSocket) {
     set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DO).unwrap();
 }
 
-/// Three namespaces in a row: here, a router, and a far end behind a network of a small MTU.
-fn route(test: &str) -> Option<[Namespace; 3]> {
-    let (here, router, far) = (Namespace::new(test)?, Namespace::new(test)?, Namespace::new(test)?);
-    here.cable("va", &router, "vb");
-    router.cable("vc", &far, "vd");
-    router.run(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap());
-    here.ip("addr add 192.0.2.1/25 dev va");
-    router.ip("addr add 192.0.2.2/25 dev vb");
-    router.ip("addr add 192.0.2.129/25 dev vc");
-    far.ip("addr add 192.0.2.130/25 dev vd");
-    here.ip("route add 192.0.2.128/25 via 192.0.2.2");
-    far.ip("route add 192.0.2.0/25 via 192.0.2.129");
-    for (end, name) in [(&router, "vc"), (&far, "vd")] {
-        end.ip(&format!("link set {name} mtu 1400"));
-    }
-    Some([here, router, far])
-}
-
-fn wait_for_entry(socket: &UdpSocket) {
-    let mut fds = [PollFd::new(socket.as_fd(), PollFlags::empty())];
-    assert_eq!(poll(&mut fds, PollTimeout::try_from(TIMEOUT.unwrap()).unwrap()).unwrap(), 1, "an entry comes");
-}
-
 #[test]
 fn a_router_names_itself_and_the_mtu_behind_it() {
-    let Some([here, _router, _far]) = route("a_router_names_itself_and_the_mtu_behind_it") else { return };
+    let Some([here, _router, _far]) = routed("a_router_names_itself_and_the_mtu_behind_it", 1400) else { return };
     here.run(|| {
-        let socket = UdpSocket::bind("192.0.2.1:0").unwrap();
+        let socket = bound((v4(1, 1), 0));
         socket.enable::<ExtendedError>().unwrap();
         dont_fragment(&socket);
-        let far = SocketAddr::from(([192, 0, 2, 130], 9));
+        let far = SocketAddr::from((v4(2, 2), 9));
         MsgHdr::new().to(far).data(&[7; 1450]).send(&socket).unwrap();
         wait_for_entry(&socket);
         let (mut data, mut control) = ([0; 2000], Control::new());
         let entry = socket.recv_error(&mut data, &mut control).unwrap();
         assert_eq!(entry.error().meaning(), Meaning::PacketTooBig { mtu: 1400 });
-        assert_eq!(entry.error().to_string(), "packet too big for an MTU of 1400, says 192.0.2.2");
+        assert_eq!(entry.error().to_string(), "packet too big for an MTU of 1400, says 10.66.1.2");
         assert_eq!(entry.peer().unwrap().as_inet(), Some(far));
         assert!(entry.data().starts_with(&[7; 500]), "{}", entry.len());
     });
@@ -271,21 +294,23 @@ fn a_router_names_itself_and_the_mtu_behind_it() {
 /// What traceroute does.
 #[test]
 fn each_hop_answers_when_the_hop_limit_runs_out_there() {
-    let Some([here, _router, _far]) = route("each_hop_answers_when_the_hop_limit_runs_out_there") else { return };
+    let Some([here, _router, _far]) = routed("each_hop_answers_when_the_hop_limit_runs_out_there", 1400) else {
+        return;
+    };
     here.run(|| {
-        let socket = UdpSocket::bind("192.0.2.1:0").unwrap();
+        let socket = bound((v4(1, 1), 0));
         socket.enable::<ExtendedError>().unwrap();
-        let far = SocketAddr::from(([192, 0, 2, 130], 9));
+        let far = SocketAddr::from((v4(2, 2), 9));
         let mut hops = Vec::new();
         for hop in 1..=2 {
             MsgHdr::new().to(far).data(b"probe").control(HopLimit(hop)).send(&socket).unwrap();
             wait_for_entry(&socket);
             let (mut data, mut control) = ([0; 64], Control::new());
             let entry = socket.recv_error(&mut data, &mut control).unwrap();
-            hops.push((entry.error().meaning(), entry.error().offender.unwrap().ip().to_string()));
+            hops.push((entry.error().meaning(), entry.error().offender.unwrap().ip()));
         }
-        assert_eq!(hops[0], (Meaning::HopLimitExceeded, "192.0.2.2".into()));
-        assert_eq!(hops[1], (Meaning::PortUnreachable, "192.0.2.130".into()));
+        assert_eq!(hops[0], (Meaning::HopLimitExceeded, v4(1, 2).into()));
+        assert_eq!(hops[1], (Meaning::PortUnreachable, v4(2, 2).into()));
     });
 }
 
@@ -313,13 +338,12 @@ fn sent_entries(socket: &impl AsFd, want: usize) -> io::Result<Vec<(TimestampPoi
 /// TS09
 #[test]
 fn timestamps_of_sent_datagrams_count_datagrams() {
-    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (_peer, socket) = udp(V4);
     let flags = TX_SOFTWARE | TX_SCHED | SOFTWARE | OPT_ID | OPT_TSONLY;
     set_option(&socket, libc::SOL_SOCKET, SO_TIMESTAMPING, flags).unwrap();
     let mut found = Vec::new();
     for _ in 0..2 {
-        MsgHdr::new().to(peer.local_addr().unwrap()).data(b"ten bytes!").send(&socket).unwrap();
+        MsgHdr::new().data(b"ten bytes!").send(&socket).unwrap();
         found.extend(sent_entries(&socket, 2).unwrap());
     }
     found.sort_by_key(|&(point, id)| (id, point == TimestampPoint::Sent));
@@ -330,8 +354,7 @@ fn timestamps_of_sent_datagrams_count_datagrams() {
 /// TS09
 #[test]
 fn timestamps_of_a_stream_count_bytes() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (_peer, socket) = tcp(V4);
     let flags = TX_SOFTWARE | TX_ACK | SOFTWARE | OPT_ID | OPT_TSONLY;
     set_option(&socket, libc::SOL_SOCKET, SO_TIMESTAMPING, flags).unwrap();
     let mut found = Vec::new();

@@ -8,7 +8,6 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket},
     os::fd::{AsFd, BorrowedFd},
-    time::Duration,
 };
 
 use ancillary::{
@@ -19,7 +18,10 @@ use ancillary::{
     parser::ControlMessage,
     set_option,
 };
-use common::skipped;
+use common::{
+    pairs::{bound, udp},
+    skipped,
+};
 use nix::libc;
 
 const UDP_SEGMENT: i32 = 103;
@@ -127,12 +129,6 @@ impl RecvControl for FlowInfo {
     }
 }
 
-fn bound(addr: &str) -> UdpSocket {
-    let socket = UdpSocket::bind(addr).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    socket
-}
-
 /// A receiver with these messages enabled and a sender connected to it; `None`, with a word about it, where this
 /// kernel or this user cannot.
 fn pair<L: RecvList>(addr: &str, name: &str) -> Option<(UdpSocket, UdpSocket)> {
@@ -140,7 +136,7 @@ fn pair<L: RecvList>(addr: &str, name: &str) -> Option<(UdpSocket, UdpSocket)> {
         skipped(format_args!("SKIPPED {name}: {addr}: {error}"));
         return None;
     }
-    let (receiver, sender) = (bound(addr), bound(addr));
+    let (receiver, sender) = udp(addr);
     match receiver.enable::<L>() {
         Ok(()) => {}
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOPROTOOPT | libc::EPERM)) => {
@@ -149,7 +145,6 @@ fn pair<L: RecvList>(addr: &str, name: &str) -> Option<(UdpSocket, UdpSocket)> {
         }
         Err(error) => panic!("{error}"),
     }
-    sender.connect(receiver.local_addr().unwrap()).unwrap();
     Some((receiver, sender))
 }
 

@@ -25,8 +25,9 @@ use ancillary::{
 };
 use common::{
     alone, no_leak, open_count,
+    pairs::stream as pair,
     pipes::{contents, numbered},
-    skipped, stream as pair,
+    skipped,
 };
 use nix::{
     fcntl::OFlag,

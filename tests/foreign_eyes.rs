@@ -1,19 +1,21 @@
-//! What was sent, as other programs see it: tcpdump on the link, socat at the other end.
+//! What was sent, as other programs see it: tcpdump on the link, socat at the other end; and a descriptor from nc.
 
 #![cfg(target_os = "linux")]
 
 mod common;
 
 use std::{
-    io::{BufRead, BufReader, Read},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    fs::File,
+    io::{BufRead, BufReader, Read, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    os::fd::OwnedFd,
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
 };
 
 use ancillary::{
-    ControlList, MsgHdr, SendControl,
+    ControlList, MsgHdr, SendControl, SocketExt,
     message::{
         Ecn, HopLimit, IpRetOpts, IpTos, IpTtl, Ipv6DstOpts, Ipv6FlowInfo, Ipv6HopLimit, Ipv6HopOpts, PktInfo, TClass,
         TrafficClass,
@@ -21,7 +23,8 @@ use ancillary::{
 };
 use common::{
     TIMEOUT, has_v6,
-    net::{Namespace, isolated, link, v4, v6},
+    namespace::{Namespace, link, v4, v6},
+    pairs::{V4, bound, stream},
     skipped,
 };
 
@@ -35,13 +38,12 @@ struct Running {
 
 impl Running {
     /// Starts it in a namespace; says so where it is not installed.
-    fn start(test: &str, host: &Namespace, program: &'static str, args: &[&str]) -> Option<Self> {
-        let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+    fn start(test: &str, host: &Namespace, program: &str, args: &[&str]) -> Option<Self> {
         let mut command = Command::new(program);
         // Nothing of the environment but where programs are: socat's own variables are looked at.
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = match host.run(move || command.spawn()) {
+        let mut child = match host.run(|| command.spawn()) {
             Ok(child) => child,
             Err(error) => {
                 skipped(format_args!("SKIPPED {test}: {program}: {error}"));
@@ -90,48 +92,46 @@ fn tcpdump_sees_what_was_sent() {
     if !has_v6(name) {
         return;
     }
-    isolated(name, || {
-        let (near, far) = (Namespace::new(), Namespace::new());
-        if !link(name, 1, 1500, &near, &far) {
-            return;
-        }
-        let args = ["-i", "veth1", "-n", "-v", "-l", "--immediate-mode", "-Z", "root", "-Q", "in", "ip or ip6"];
-        let Some(tcpdump) = Running::start(name, &far, "tcpdump", &args) else { return };
-        tcpdump.until("listening on veth1");
-        let senders = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
-        let [four, six] = senders.map(|addr: IpAddr| near.run(move || UdpSocket::bind((addr, 0)).unwrap()));
-        let (to_four, to_six) = (IpAddr::from(v4(1, 2)), IpAddr::from(v6(1, 2)));
+    let (Some(near), Some(far)) = (Namespace::new(name), Namespace::new(name)) else { return };
+    if !link(name, 1, 1500, &near, &far) {
+        return;
+    }
+    let args = ["-i", "veth1", "-n", "-v", "-l", "--immediate-mode", "-Z", "root", "-Q", "in", "ip or ip6"];
+    let Some(tcpdump) = Running::start(name, &far, "tcpdump", &args) else { return };
+    tcpdump.until("listening on veth1");
+    let senders = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+    let [four, six] = senders.map(|addr: IpAddr| near.run(|| bound((addr, 0))));
+    let (to_four, to_six) = (IpAddr::from(v4(1, 2)), IpAddr::from(v6(1, 2)));
 
-        let alert = [0, 0, 5, 2, 0, 0, 1, 0];
-        let options = [0, 0, 0x1e, 4, 0xa, 0xb, 0xc, 0xd];
-        let headers = (Ipv6HopOpts::new(&alert).unwrap(), Ipv6DstOpts::new(&options).unwrap());
-        let route = [7, 11, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        let label = Ipv6FlowInfo::new(0, 0x12345).unwrap();
-        let cases: [(IpAddr, ControlList<'_>, &[&str]); 8] = [
-            (to_four, list((IpTtl(7), IpTos(0xb9))), &["tos 0xb9,ECT(1), ttl 7,"]),
-            (to_four, list((HopLimit(9), TrafficClass::new(46, Ecn::Ce))), &["tos 0xbb,CE, ttl 9,"]),
-            (to_four, list(IpRetOpts::new(&route).unwrap()), &["options (RR 10.66.1.1, 0.0.0.0"]),
-            (to_four, list(()), &["tos 0x0, ttl 64,"]),
-            (to_six, list((Ipv6HopLimit(6), TClass(0x2e))), &["class 0x2e,", "hlim 6,"]),
-            (to_six, list((HopLimit(3), TrafficClass::new(10, Ecn::Ect0))), &["class 0x2a,", "hlim 3,"]),
-            (to_six, list(label), &["flowlabel 0x12345,", "hlim 64,"]),
-            (to_six, list(headers), &["HBH (rtalert: 0x0000)", "DSTOPT (opt_type 0x1e: len=4)"]),
-        ];
-        for (port, (to, control, expected)) in (5001u16..).zip(&cases) {
-            let from = if to.is_ipv4() { &four } else { &six };
-            // The port tells the packets from each other.
-            MsgHdr::new().to(SocketAddr::from((*to, port))).data(b"data").control_from(control).send(from).unwrap();
-            let seen = tcpdump.until(&format!("{port}: "));
-            for text in *expected {
-                assert!(seen.contains(text), "{text:?} is not in:\n{seen}");
-            }
+    let alert = [0, 0, 5, 2, 0, 0, 1, 0];
+    let options = [0, 0, 0x1e, 4, 0xa, 0xb, 0xc, 0xd];
+    let headers = (Ipv6HopOpts::new(&alert).unwrap(), Ipv6DstOpts::new(&options).unwrap());
+    let route = [7, 11, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let label = Ipv6FlowInfo::new(0, 0x12345).unwrap();
+    let cases: [(IpAddr, ControlList<'_>, &[&str]); 8] = [
+        (to_four, list((IpTtl(7), IpTos(0xb9))), &["tos 0xb9,ECT(1), ttl 7,"]),
+        (to_four, list((HopLimit(9), TrafficClass::new(46, Ecn::Ce))), &["tos 0xbb,CE, ttl 9,"]),
+        (to_four, list(IpRetOpts::new(&route).unwrap()), &["options (RR 10.66.1.1, 0.0.0.0"]),
+        (to_four, list(()), &["tos 0x0, ttl 64,"]),
+        (to_six, list((Ipv6HopLimit(6), TClass(0x2e))), &["class 0x2e,", "hlim 6,"]),
+        (to_six, list((HopLimit(3), TrafficClass::new(10, Ecn::Ect0))), &["class 0x2a,", "hlim 3,"]),
+        (to_six, list(label), &["flowlabel 0x12345,", "hlim 64,"]),
+        (to_six, list(headers), &["HBH (rtalert: 0x0000)", "DSTOPT (opt_type 0x1e: len=4)"]),
+    ];
+    for (port, (to, control, expected)) in (5001u16..).zip(&cases) {
+        let from = if to.is_ipv4() { &four } else { &six };
+        // The port tells the packets from each other.
+        MsgHdr::new().to(SocketAddr::from((*to, port))).data(b"data").control_from(control).send(from).unwrap();
+        let seen = tcpdump.until(&format!("{port}: "));
+        for text in *expected {
+            assert!(seen.contains(text), "{text:?} is not in:\n{seen}");
         }
-    });
+    }
 }
 
 /// The values of the variables that socat gives to a program, for one datagram sent to it.
 fn socat(test: &str, to: IpAddr, options: &str, control: ControlList<'_>) -> Option<Vec<String>> {
-    let host = Namespace::new();
+    let host = Namespace::new(test)?;
     let (kind, any): (_, IpAddr) =
         if to.is_ipv4() { (4, Ipv4Addr::UNSPECIFIED.into()) } else { (6, Ipv6Addr::UNSPECIFIED.into()) };
     let address = format!("UDP{kind}-RECVFROM:{PORT},{options}");
@@ -139,8 +139,7 @@ fn socat(test: &str, to: IpAddr, options: &str, control: ControlList<'_>) -> Opt
         Running::start(test, &host, "socat", &["-d", "-d", "-t", "20", &address, "SYSTEM:cat >/dev/null; env"])?;
     socat.until("receiving on");
     // It answers with what the program prints, once that has read everything.
-    let client = host.run(move || UdpSocket::bind((any, 0)).unwrap());
-    client.set_read_timeout(TIMEOUT).unwrap();
+    let client = host.run(|| bound((any, 0)));
     MsgHdr::new().to(SocketAddr::from((to, PORT))).data(b"data").control_from(&control).send(&client).unwrap();
     let mut answer = [0; 8192];
     let len = client.recv(&mut answer).unwrap();
@@ -152,34 +151,64 @@ fn socat(test: &str, to: IpAddr, options: &str, control: ControlList<'_>) -> Opt
 #[test]
 fn socat_reads_what_was_sent() {
     let name = "socat_reads_what_was_sent";
-    isolated(name, || {
-        let source = PktInfo::source(Ipv4Addr::new(127, 0, 0, 3));
-        let control = list((IpTtl(77), IpTos(40), source));
-        let to = Ipv4Addr::new(127, 0, 0, 9).into();
-        let Some(found) = socat(name, to, "ip-recvttl,ip-recvtos,ip-pktinfo", control) else { return };
-        for expected in [
-            "SOCAT_IP_TTL=77",
-            "SOCAT_IP_TOS=40",
-            "SOCAT_PEERADDR=127.0.0.3",
-            "SOCAT_IP_DSTADDR=127.0.0.9",
-            "SOCAT_IP_IF=lo",
-        ] {
-            assert!(found.iter().any(|line| line == expected), "{expected} is not in {found:?}");
-        }
-        if !has_v6(name) {
-            return;
-        }
-        let header = [0, 0, 5, 2, 0, 0, 1, 0];
-        let control = list((Ipv6HopLimit(9), TClass(0xb8), Ipv6HopOpts::new(&header).unwrap()));
-        let options = "ipv6-recvhoplimit,ipv6-recvtclass,ipv6-recvhopopts,ipv6-recvpktinfo";
-        let Some(found) = socat(name, Ipv6Addr::LOCALHOST.into(), options, control) else { return };
-        for expected in [
-            "SOCAT_IPV6_HOPLIMIT=9",
-            "SOCAT_IPV6_TCLASS=x000000b8",
-            "SOCAT_IPV6_HOPOPTS=x1100050200000100",
-            "SOCAT_IPV6_DSTADDR=[0000:0000:0000:0000:0000:0000:0000:0001]",
-        ] {
-            assert!(found.iter().any(|line| line == expected), "{expected} is not in {found:?}");
-        }
-    });
+    let source = PktInfo::source(Ipv4Addr::new(127, 0, 0, 3));
+    let control = list((IpTtl(77), IpTos(40), source));
+    let to = Ipv4Addr::new(127, 0, 0, 9).into();
+    let Some(found) = socat(name, to, "ip-recvttl,ip-recvtos,ip-pktinfo", control) else { return };
+    for expected in [
+        "SOCAT_IP_TTL=77",
+        "SOCAT_IP_TOS=40",
+        "SOCAT_PEERADDR=127.0.0.3",
+        "SOCAT_IP_DSTADDR=127.0.0.9",
+        "SOCAT_IP_IF=lo",
+    ] {
+        assert!(found.iter().any(|line| line == expected), "{expected} is not in {found:?}");
+    }
+    if !has_v6(name) {
+        return;
+    }
+    let header = [0, 0, 5, 2, 0, 0, 1, 0];
+    let control = list((Ipv6HopLimit(9), TClass(0xb8), Ipv6HopOpts::new(&header).unwrap()));
+    let options = "ipv6-recvhoplimit,ipv6-recvtclass,ipv6-recvhopopts,ipv6-recvpktinfo";
+    let Some(found) = socat(name, Ipv6Addr::LOCALHOST.into(), options, control) else { return };
+    for expected in [
+        "SOCAT_IPV6_HOPLIMIT=9",
+        "SOCAT_IPV6_TCLASS=x000000b8",
+        "SOCAT_IPV6_HOPOPTS=x1100050200000100",
+        "SOCAT_IPV6_DSTADDR=[0000:0000:0000:0000:0000:0000:0000:0001]",
+    ] {
+        assert!(found.iter().any(|line| line == expected), "{expected} is not in {found:?}");
+    }
+}
+
+/// PE10
+#[test]
+fn a_connection_that_nc_passes_on_arrives() {
+    let name = "a_connection_that_nc_passes_on_arrives";
+    let usage = match Command::new("nc").arg("-h").output() {
+        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+        Err(error) => return skipped(format_args!("SKIPPED {name}: nc: {error}")),
+    };
+    if !usage.lines().any(|line| line.contains("-F") && line.contains("fd")) {
+        return skipped(format_args!("SKIPPED {name}: this nc passes no descriptors (OpenBSD's does)"));
+    }
+    let listener = TcpListener::bind(V4).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (ours, theirs) = stream();
+    let mut nc = Command::new("nc");
+    nc.args(["-F", &addr.ip().to_string(), &addr.port().to_string()]);
+    nc.stdin(Stdio::null()).stdout(OwnedFd::from(theirs));
+    let mut nc = nc.spawn().unwrap();
+    let mut data = [b'?'; 8];
+    let message = ours.recv_fds::<1>(&mut data).unwrap();
+    assert_eq!(message.len(), 1);
+    let [fd] = message.exact().unwrap();
+    assert_eq!(data[0], 0, "one byte of zero");
+    assert!(nc.wait().unwrap().success(), "it ends, and the connection stays");
+    let (server, _) = listener.accept().unwrap();
+    server.set_read_timeout(TIMEOUT).unwrap();
+    File::from(fd).write_all(b"through it").unwrap();
+    let mut text = String::new();
+    (&server).read_to_string(&mut text).unwrap();
+    assert_eq!(text, "through it");
 }

@@ -24,7 +24,7 @@ use ancillary::{
     parser::ControlMessage,
     set_option,
 };
-use common::{alone, cause, has_v6, no_leak, open_count, skipped, stream};
+use common::{alone, cause, has_v6, no_leak, open_count, pairs::stream, skipped};
 use nix::libc;
 
 // include/uapi/asm-generic/socket.h

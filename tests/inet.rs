@@ -9,11 +9,11 @@ use std::{
     io::{self},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     os::fd::AsFd,
-    time::Duration,
 };
 
 use ancillary::{
-    ControlBuf, ControlList, ControlVec, FamilyError, MsgFlags, MsgHdr, SendControl, SockAddr, SocketExt, cmsg,
+    ControlBuf, ControlList, ControlVec, FamilyError, MsgFlags, MsgHdr, RawCmsg, SockAddr, SocketExt, cmsg,
+    cmsg::CmsgId,
     interface,
     message::{
         Ecn, HopLimit, IpPktInfo, IpTos, IpTtl, Ipv6HopLimit, Ipv6PktInfo, PktInfo, RecvList, TClass, Timestamp,
@@ -22,23 +22,12 @@ use ancillary::{
     parser::ControlMessage,
     set_option,
 };
-use common::{has_v6, skipped};
+use common::{
+    has_v6,
+    pairs::{DUAL, V4, V6, asked, bound, errno, send, udp_lite},
+    skipped,
+};
 use nix::libc;
-
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-const V4: &str = "127.0.0.1:0";
-const V6: &str = "[::1]:0";
-const DUAL: &str = "[::]:0";
-
-fn bound(addr: &str) -> UdpSocket {
-    with_timeout(UdpSocket::bind(addr).unwrap())
-}
-
-fn with_timeout(socket: UdpSocket) -> UdpSocket {
-    socket.set_read_timeout(Some(TIMEOUT)).unwrap();
-    socket
-}
 
 fn port(socket: &UdpSocket) -> u16 {
     socket.local_addr().unwrap().port()
@@ -50,26 +39,6 @@ fn local(socket: &UdpSocket) -> SocketAddr {
 
 fn lo() -> u32 {
     interface::index("lo").unwrap()
-}
-
-/// A receiver with these messages enabled, and a sender connected to it.
-fn pair<L: RecvList>(addr: &str) -> (UdpSocket, UdpSocket) {
-    let (receiver, sender) = (bound(addr), bound(addr));
-    receiver.enable::<L>().unwrap();
-    sender.connect(local(&receiver)).unwrap();
-    (receiver, sender)
-}
-
-fn send<'fd>(socket: &UdpSocket, control: impl SendControl<'fd>) -> io::Result<usize> {
-    // Encoded apart: the control may borrow for less than a header would.
-    let mut bytes = [0; 1024];
-    let len = cmsg::encode(&control, &mut bytes)?;
-    let mut header = MsgHdr::new();
-    header.data(b"data");
-    for cmsg in ancillary::parser::cmsgs(&bytes[..len]) {
-        header.control(cmsg);
-    }
-    header.send(socket)
 }
 
 /// What arrives with the next datagram.
@@ -90,11 +59,6 @@ fn shape(socket: &UdpSocket) -> Vec<(i32, i32, usize)> {
     message.cmsgs().map(|cmsg| (cmsg.id().level(), cmsg.id().ty(), cmsg.payload().len())).collect()
 }
 
-fn errno(result: io::Result<usize>) -> i32 {
-    let error = result.unwrap_err();
-    error.raw_os_error().unwrap_or_else(|| panic!("expected an errno, found {error:?}"))
-}
-
 fn cause<E: Error + Copy + 'static>(result: io::Result<usize>) -> E {
     let error = result.unwrap_err();
     match error.get_ref().and_then(|cause| cause.downcast_ref::<E>()) {
@@ -109,7 +73,7 @@ fn a_received_hop_limit_is_one_message_of_four_bytes() {
     if !has_v6("a_received_hop_limit_is_one_message_of_four_bytes") {
         return;
     }
-    let (receiver, sender) = pair::<Ipv6HopLimit>(V6);
+    let (receiver, sender) = asked::<Ipv6HopLimit>(V6);
     set_option(sender.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS, 37).unwrap();
     send(&sender, ()).unwrap();
     assert_eq!(shape(&receiver), [(libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT, 4)]);
@@ -123,7 +87,7 @@ fn a_sent_hop_limit_arrives_and_beats_the_socket_option() {
     if !has_v6("a_sent_hop_limit_arrives_and_beats_the_socket_option") {
         return;
     }
-    let (receiver, sender) = pair::<Ipv6HopLimit>(V6);
+    let (receiver, sender) = asked::<Ipv6HopLimit>(V6);
     set_option(sender.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS, 5).unwrap();
     for limit in [2, 0, 1, 4, 254, 255] {
         send(&sender, Ipv6HopLimit(limit)).unwrap();
@@ -140,7 +104,7 @@ fn hop_limit_and_traffic_class_fit_in_exactly_their_space() {
         return;
     }
     type Both = (Ipv6HopLimit, TClass);
-    let (receiver, sender) = pair::<Both>(V6);
+    let (receiver, sender) = asked::<Both>(V6);
     for capacity in [Both::SPACE, 10240] {
         assert_eq!(Both::SPACE, 2 * cmsg::space(4).unwrap());
         send(&sender, (Ipv6HopLimit(3), TClass(0xb9))).unwrap();
@@ -161,7 +125,7 @@ fn a_sent_traffic_class_beats_the_socket_option() {
     if !has_v6("a_sent_traffic_class_beats_the_socket_option") {
         return;
     }
-    let (receiver, sender) = pair::<TClass>(V6);
+    let (receiver, sender) = asked::<TClass>(V6);
     set_option(sender.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_TCLASS, 10).unwrap();
     send(&sender, ()).unwrap();
     assert_eq!(next::<_, TClass>(&receiver), Some(TClass(10)));
@@ -177,7 +141,7 @@ fn packet_info_says_interface_and_destination_over_ipv6() {
     if !has_v6("packet_info_says_interface_and_destination_over_ipv6") {
         return;
     }
-    let (receiver, sender) = pair::<Ipv6PktInfo>(V6);
+    let (receiver, sender) = asked::<Ipv6PktInfo>(V6);
     for ifindex in [0, lo()] {
         send(&sender, Ipv6PktInfo { addr: Ipv6Addr::LOCALHOST, ifindex }).unwrap();
         let expected = Ipv6PktInfo { addr: Ipv6Addr::LOCALHOST, ifindex: lo() };
@@ -185,6 +149,50 @@ fn packet_info_says_interface_and_destination_over_ipv6() {
     }
     send(&sender, ()).unwrap();
     assert_eq!(shape(&receiver), [(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, 20)]);
+}
+
+/// R619
+#[test]
+fn a_source_that_this_host_has_not_is_refused() {
+    if !has_v6("a_source_that_this_host_has_not_is_refused") {
+        return;
+    }
+    let (receiver, sender) = asked::<Ipv6PktInfo>(V6);
+    let info = Ipv6PktInfo::source(Ipv6Addr::LOCALHOST);
+    let absent = Ipv6PktInfo { ifindex: i32::MAX as u32, ..info };
+    assert_eq!(errno(send(&sender, absent)), libc::ENODEV);
+    let on_lo = |addr| Ipv6PktInfo { addr, ifindex: lo() };
+    let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
+    let foreign = "2001:db8::1".parse().unwrap();
+    let link_local = "fe80::1".parse().unwrap();
+    for info in [Ipv6PktInfo::source(foreign), Ipv6PktInfo::source(mapped), on_lo(link_local)] {
+        assert_eq!(errno(send(&sender, info)), libc::EINVAL, "{info:?}");
+    }
+    // The kernel looks at the length, which may be more than it needs.
+    let bytes = [&Ipv6Addr::LOCALHOST.octets()[..], &lo().to_ne_bytes(), &[0; 4]].concat();
+    let raw = |len| RawCmsg::new(CmsgId::new(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO), &bytes[..len]);
+    assert_eq!(errno(send(&sender, raw(19))), libc::EINVAL);
+    for len in [20, 24] {
+        send(&sender, raw(len)).unwrap();
+        assert_eq!(next::<_, Ipv6PktInfo>(&receiver), Some(on_lo(Ipv6Addr::LOCALHOST)));
+    }
+}
+
+/// MX06
+#[test]
+fn a_ttl_travels_over_udp_lite() {
+    let name = "a_ttl_travels_over_udp_lite";
+    match (udp_lite(), udp_lite()) {
+        (Ok(receiver), Ok(sender)) => {
+            sender.connect(local(&receiver)).unwrap();
+            send(&sender, IpTtl(9)).unwrap();
+            assert_eq!(next::<_, IpTtl>(&receiver), None, "not enabled");
+            receiver.enable::<(IpTtl, IpTos)>().unwrap();
+            send(&sender, (IpTtl(9), IpTos(0x28))).unwrap();
+            assert_eq!(next::<_, (IpTtl, IpTos)>(&receiver), (Some(IpTtl(9)), Some(IpTos(0x28))));
+        }
+        (Err(error), _) | (_, Err(error)) => skipped(format_args!("SKIPPED {name}: no UDP-Lite here: {error}")),
+    }
 }
 
 /// R613, I401
@@ -247,7 +255,7 @@ fn packet_info_says_interface_and_destination_over_ipv4() {
 /// I403, I407, R607
 #[test]
 fn a_sent_tos_beats_the_socket_option() {
-    let (receiver, sender) = pair::<IpTos>(V4);
+    let (receiver, sender) = asked::<IpTos>(V4);
     set_option(sender.as_fd(), libc::IPPROTO_IP, libc::IP_TOS, 20).unwrap();
     send(&sender, ()).unwrap();
     assert_eq!(next::<_, IpTos>(&receiver), Some(IpTos(20)));
@@ -260,7 +268,7 @@ fn a_sent_tos_beats_the_socket_option() {
 /// I406, R608
 #[test]
 fn a_sent_ttl_beats_the_socket_option() {
-    let (receiver, sender) = pair::<IpTtl>(V4);
+    let (receiver, sender) = asked::<IpTtl>(V4);
     sender.set_ttl(5).unwrap();
     for ttl in [4, 1, 64, 255] {
         send(&sender, IpTtl(ttl)).unwrap();
@@ -278,7 +286,7 @@ fn messages_arrive_only_while_they_are_enabled() {
         if addr == V6 && !has_v6("messages_arrive_only_while_they_are_enabled") {
             return;
         }
-        let (receiver, sender) = pair::<()>(addr);
+        let (receiver, sender) = asked::<()>(addr);
         for (ttl, on) in [(1, true), (2, false), (3, true)] {
             if on {
                 receiver.enable::<Meta>().unwrap()
@@ -301,7 +309,7 @@ fn messages_arrive_only_while_they_are_enabled() {
 /// I405
 #[test]
 fn a_ttl_arrives_as_int_and_a_tos_as_one_byte() {
-    let (receiver, sender) = pair::<(IpPktInfo, IpTtl, IpTos)>(V4);
+    let (receiver, sender) = asked::<(IpPktInfo, IpTtl, IpTos)>(V4);
     send(&sender, (IpTtl(9), IpTos(0x48))).unwrap();
     let level = libc::IPPROTO_IP;
     let expected = [(level, libc::IP_PKTINFO, 12), (level, libc::IP_TTL, 4), (level, libc::IP_TOS, 1)];
@@ -315,13 +323,13 @@ fn a_ttl_arrives_as_int_and_a_tos_as_one_byte() {
 /// I408
 #[test]
 fn of_two_messages_of_one_type_the_last_wins() {
-    let (receiver, sender) = pair::<(IpTtl, IpTos)>(V4);
+    let (receiver, sender) = asked::<(IpTtl, IpTos)>(V4);
     send(&sender, [IpTos(0x28), IpTos(0x10)]).unwrap();
     assert_eq!(next::<_, IpTos>(&receiver), Some(IpTos(0x10)));
     send(&sender, [IpTtl(3), IpTtl(200), IpTtl(8)]).unwrap();
     assert_eq!(next::<_, IpTtl>(&receiver), Some(IpTtl(8)));
     if has_v6("of_two_messages_of_one_type_the_last_wins") {
-        let (receiver, sender) = pair::<(Ipv6HopLimit, TClass)>(V6);
+        let (receiver, sender) = asked::<(Ipv6HopLimit, TClass)>(V6);
         send(&sender, (Ipv6HopLimit(7), TClass(4), Ipv6HopLimit(6), TClass(8))).unwrap();
         assert_eq!(next::<_, (Ipv6HopLimit, TClass)>(&receiver), (Some(Ipv6HopLimit(6)), Some(TClass(8))));
     }

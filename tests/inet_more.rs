@@ -21,7 +21,8 @@ use ancillary::{
 };
 use common::{
     TIMEOUT, has_v6,
-    net::{Namespace, isolated, link, on_loopback, routed, v4, v6},
+    namespace::{Namespace, link, on_loopback, routed, v4, v6},
+    pairs::{self, errno},
     skipped,
 };
 use nix::libc;
@@ -32,10 +33,8 @@ const IPV6_AUTOFLOWLABEL: i32 = 70;
 const IPV6_DONTFRAG: i32 = 62;
 const IPV6_FLOWLABEL_MGR: i32 = 32;
 
-fn bound(addr: impl Into<IpAddr>) -> UdpSocket {
-    let socket = UdpSocket::bind((addr.into(), 0)).unwrap();
-    socket.set_read_timeout(TIMEOUT).unwrap();
-    socket
+fn bound(ip: impl Into<IpAddr>) -> UdpSocket {
+    pairs::bound((ip.into(), 0))
 }
 
 fn port(socket: &UdpSocket) -> u16 {
@@ -54,10 +53,6 @@ fn next<O, L: for<'a> RecvList<Output<'a> = O>>(socket: &UdpSocket, len: usize) 
     message.require_complete().unwrap();
     assert_eq!(message.data().len(), len);
     message.extract()
-}
-
-fn errno(result: io::Result<usize>) -> Option<i32> {
-    result.unwrap_err().raw_os_error()
 }
 
 /// R628, R629
@@ -125,18 +120,16 @@ fn the_original_destination_has_its_scope() {
     if !has_v6(name) {
         return;
     }
-    isolated(name, || {
-        let (near, far) = (Namespace::new(), Namespace::new());
-        if !link(name, 1, 1500, &near, &far) {
-            return;
-        }
-        let index = |host: &Namespace| host.run(|| ancillary::interface::index("veth1").unwrap());
-        let (receiver, sender) = (far.run(|| bound(Ipv6Addr::UNSPECIFIED)), near.run(|| bound(Ipv6Addr::UNSPECIFIED)));
-        receiver.enable::<Ipv6OrigDstAddr>().unwrap();
-        let at = |scope| SocketAddrV6::new("fe80::2".parse().unwrap(), port(&receiver), 0, scope);
-        send(&sender, at(index(&near)).into(), b"data", ()).unwrap();
-        assert_eq!(next::<_, Ipv6OrigDstAddr>(&receiver, 4), Some(Ipv6OrigDstAddr(at(index(&far)))));
-    });
+    let (Some(near), Some(far)) = (Namespace::new(name), Namespace::new(name)) else { return };
+    if !link(name, 1, 1500, &near, &far) {
+        return;
+    }
+    let index = |host: &Namespace| host.run(|| ancillary::interface::index("veth1").unwrap());
+    let (receiver, sender) = (far.run(|| bound(Ipv6Addr::UNSPECIFIED)), near.run(|| bound(Ipv6Addr::UNSPECIFIED)));
+    receiver.enable::<Ipv6OrigDstAddr>().unwrap();
+    let at = |scope| SocketAddrV6::new("fe80::2".parse().unwrap(), port(&receiver), 0, scope);
+    send(&sender, at(index(&near)).into(), b"data", ()).unwrap();
+    assert_eq!(next::<_, Ipv6OrigDstAddr>(&receiver, 4), Some(Ipv6OrigDstAddr(at(index(&far)))));
 }
 
 /// R627, I412
@@ -146,42 +139,40 @@ fn the_largest_fragment_is_told_and_only_of_fragments() {
     if !has_v6(name) {
         return;
     }
-    isolated(name, || {
-        let (near, far) = (Namespace::new(), Namespace::new());
-        if !link(name, 1, 1500, &near, &far) {
-            return;
-        }
-        let [four, six, dual] = [Ipv4Addr::UNSPECIFIED.into(), v6(1, 2).into(), Ipv6Addr::UNSPECIFIED.into()]
-            .map(|addr: IpAddr| far.run(move || bound(addr)));
-        let senders = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
-        let [from_four, from_six] = senders.map(|addr: IpAddr| near.run(move || bound(addr)));
-        let (v4, v6) = (IpAddr::from(v4(1, 2)), IpAddr::from(v6(1, 2)));
-        let big = [0; 4000];
-        // A fragment of IPv6 has a multiple of eight bytes behind its 48 of headers.
-        let cases = [
-            (&four, &from_four, v4, 1500),
-            (&six, &from_six, v6, 1496),
-            (&dual, &from_four, v4, 1500),
-            (&dual, &from_six, v6, 1496),
-        ];
-        for (receiver, sender, to, size) in cases {
-            let to = SocketAddr::from((to, port(receiver)));
-            receiver.disable::<FragSize>().unwrap();
-            send(sender, to, &big, ()).unwrap();
-            assert_eq!(next::<_, FragSize>(receiver, 4000), None, "not enabled");
-            receiver.enable::<FragSize>().unwrap();
-            send(sender, to, &big, ()).unwrap();
-            assert_eq!(next::<_, FragSize>(receiver, 4000), Some(FragSize(size)), "{to}");
-            send(sender, to, b"data", ()).unwrap();
-            assert_eq!(next::<_, FragSize>(receiver, 4), None, "in one piece");
-            // The specific one of the packet's family is the one that comes.
-            send(sender, to, &big, ()).unwrap();
-            let both = next::<_, (IpRecvFragSize, Ipv6RecvFragSize)>(receiver, 4000);
-            let expected =
-                if to.is_ipv4() { (Some(IpRecvFragSize(size)), None) } else { (None, Some(Ipv6RecvFragSize(size))) };
-            assert_eq!(both, expected);
-        }
-    });
+    let (Some(near), Some(far)) = (Namespace::new(name), Namespace::new(name)) else { return };
+    if !link(name, 1, 1500, &near, &far) {
+        return;
+    }
+    let [four, six, dual] = [Ipv4Addr::UNSPECIFIED.into(), v6(1, 2).into(), Ipv6Addr::UNSPECIFIED.into()]
+        .map(|addr: IpAddr| far.run(|| bound(addr)));
+    let senders = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+    let [from_four, from_six] = senders.map(|addr: IpAddr| near.run(|| bound(addr)));
+    let (v4, v6) = (IpAddr::from(v4(1, 2)), IpAddr::from(v6(1, 2)));
+    let big = [0; 4000];
+    // A fragment of IPv6 has a multiple of eight bytes behind its 48 of headers.
+    let cases = [
+        (&four, &from_four, v4, 1500),
+        (&six, &from_six, v6, 1496),
+        (&dual, &from_four, v4, 1500),
+        (&dual, &from_six, v6, 1496),
+    ];
+    for (receiver, sender, to, size) in cases {
+        let to = SocketAddr::from((to, port(receiver)));
+        receiver.disable::<FragSize>().unwrap();
+        send(sender, to, &big, ()).unwrap();
+        assert_eq!(next::<_, FragSize>(receiver, 4000), None, "not enabled");
+        receiver.enable::<FragSize>().unwrap();
+        send(sender, to, &big, ()).unwrap();
+        assert_eq!(next::<_, FragSize>(receiver, 4000), Some(FragSize(size)), "{to}");
+        send(sender, to, b"data", ()).unwrap();
+        assert_eq!(next::<_, FragSize>(receiver, 4), None, "in one piece");
+        // The specific one of the packet's family is the one that comes.
+        send(sender, to, &big, ()).unwrap();
+        let both = next::<_, (IpRecvFragSize, Ipv6RecvFragSize)>(receiver, 4000);
+        let expected =
+            if to.is_ipv4() { (Some(IpRecvFragSize(size)), None) } else { (None, Some(Ipv6RecvFragSize(size))) };
+        assert_eq!(both, expected);
+    }
 }
 
 /// The one's complement sum of RFC 1071, byte by byte.
@@ -234,42 +225,40 @@ fn checksums(receiver: &UdpSocket) {
 #[test]
 fn a_raw_datagram_takes_the_route_of_the_protocol_sent_with_it() {
     let name = "a_raw_datagram_takes_the_route_of_the_protocol_sent_with_it";
-    isolated(name, || {
-        let host = Namespace::new();
-        host.ip("route add 10.66.9.0/24 dev lo").unwrap();
-        if let Err(error) = host.ip("rule add ipproto 254 prohibit pref 1") {
-            return skipped(format_args!("SKIPPED {name}: rules by protocol (4.17): {error}"));
-        }
-        let (raw, receiver) = host.run(|| {
-            let raw = |protocol| Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(protocol))).unwrap();
-            (raw(libc::IPPROTO_RAW), raw(253))
-        });
-        receiver.set_read_timeout(TIMEOUT).unwrap();
-        // Version and length, time to live, protocol, addresses; the kernel fills in the rest.
-        let packet = |to: Ipv4Addr| {
-            let mut header = [0x45, 0, 0, 0, 0, 0, 0, 0, 64, 253, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0];
-            header[16..].copy_from_slice(&to.octets());
-            [&header[..], b"data"].concat()
-        };
-        let send = |to: Ipv4Addr, protocol| {
-            let data = packet(to);
-            MsgHdr::new().to(SocketAddr::from((to, 0))).data(&data).control(protocol).send(&raw)
-        };
-        let away = Ipv4Addr::new(10, 66, 9, 9);
-        let sent = send(away, Some(IpProtocol(253)));
-        if sent.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::EINVAL)) {
-            return skipped(format_args!("SKIPPED {name}: IP_PROTOCOL (6.4): {sent:?}"));
-        }
-        assert_eq!(sent.unwrap(), 24);
-        assert_eq!(send(away, None).unwrap(), 24);
-        assert_eq!(errno(send(away, Some(IpProtocol(254)))), Some(libc::EACCES));
-
-        // To this host no rule applies, and what arrives has the protocol of the header.
-        send(Ipv4Addr::LOCALHOST, Some(IpProtocol(254))).unwrap();
-        let (mut packet, mut control) = ([0; 64], ControlBuf::<()>::new());
-        let message = receiver.recv_msg(&mut packet, &mut control).unwrap();
-        assert_eq!((message.data()[9], &message.data()[20..]), (253, &b"data"[..]));
+    let Some(host) = Namespace::new(name) else { return };
+    host.ip("route add 10.66.9.0/24 dev lo");
+    if let Err(error) = host.try_ip("rule add ipproto 254 prohibit pref 1") {
+        return skipped(format_args!("SKIPPED {name}: rules by protocol (4.17): {error}"));
+    }
+    let (raw, receiver) = host.run(|| {
+        let raw = |protocol| Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(protocol))).unwrap();
+        (raw(libc::IPPROTO_RAW), raw(253))
     });
+    receiver.set_read_timeout(TIMEOUT).unwrap();
+    // Version and length, time to live, protocol, addresses; the kernel fills in the rest.
+    let packet = |to: Ipv4Addr| {
+        let mut header = [0x45, 0, 0, 0, 0, 0, 0, 0, 64, 253, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0];
+        header[16..].copy_from_slice(&to.octets());
+        [&header[..], b"data"].concat()
+    };
+    let send = |to: Ipv4Addr, protocol| {
+        let data = packet(to);
+        MsgHdr::new().to(SocketAddr::from((to, 0))).data(&data).control(protocol).send(&raw)
+    };
+    let away = Ipv4Addr::new(10, 66, 9, 9);
+    let sent = send(away, Some(IpProtocol(253)));
+    if sent.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::EINVAL)) {
+        return skipped(format_args!("SKIPPED {name}: IP_PROTOCOL (6.4): {sent:?}"));
+    }
+    assert_eq!(sent.unwrap(), 24);
+    assert_eq!(send(away, None).unwrap(), 24);
+    assert_eq!(errno(send(away, Some(IpProtocol(254)))), libc::EACCES);
+
+    // To this host no rule applies, and what arrives has the protocol of the header.
+    send(Ipv4Addr::LOCALHOST, Some(IpProtocol(254))).unwrap();
+    let (mut packet, mut control) = ([0; 64], ControlBuf::<()>::new());
+    let message = receiver.recv_msg(&mut packet, &mut control).unwrap();
+    assert_eq!((message.data()[9], &message.data()[20..]), (253, &b"data"[..]));
 }
 
 #[test]
@@ -320,14 +309,10 @@ fn a_flow_label_arrives_as_sent() {
     });
 }
 
-/// R614, R615: in a namespace of its own, since a lease is one for all its sockets.
+/// R614, R615
 #[test]
 fn where_a_label_is_leased_no_other_is_sent() {
-    let name = "where_a_label_is_leased_no_other_is_sent";
-    if !has_v6(name) {
-        return;
-    }
-    let leased = || {
+    flow_labels("where_a_label_is_leased_no_other_is_sent", || {
         let (receiver, sender) = (bound(Ipv6Addr::LOCALHOST), bound(Ipv6Addr::LOCALHOST));
         receiver.enable::<Ipv6FlowInfo>().unwrap();
         let to = receiver.local_addr().unwrap();
@@ -347,15 +332,23 @@ fn where_a_label_is_leased_no_other_is_sent() {
         assert_eq!(status, 0, "{}", io::Error::last_os_error());
         send(&sender, to, b"data", leased).unwrap();
         assert_eq!(next::<_, Ipv6FlowInfo>(&receiver, 4), Some(leased));
-        assert_eq!(errno(send(&sender, to, b"data", other)), Some(libc::EINVAL));
+        assert_eq!(errno(send(&sender, to, b"data", other)), libc::EINVAL);
         // Not even by sockets that have leased none.
         let third = bound(Ipv6Addr::LOCALHOST);
         for label in [leased, other] {
-            assert_eq!(errno(send(&third, to, b"data", label)), Some(libc::EINVAL));
+            assert_eq!(errno(send(&third, to, b"data", label)), libc::EINVAL);
         }
         send(&third, to, b"data", ()).unwrap();
-    };
-    isolated(name, || Namespace::new().run(leased));
+    });
+}
+
+/// In a namespace of its own: a lease there is one for all its sockets.
+fn flow_labels(test: &str, f: fn()) {
+    if has_v6(test) {
+        if let Some(host) = Namespace::new(test) {
+            host.run(f);
+        }
+    }
 }
 
 /// R606, R618
@@ -365,32 +358,30 @@ fn what_may_not_be_cut_is_refused_and_the_message_beats_the_option() {
     if !has_v6(name) {
         return;
     }
-    isolated(name, || {
-        let (near, far) = (Namespace::new(), Namespace::new());
-        if !link(name, 1, 1500, &near, &far) {
-            return;
+    let (Some(near), Some(far)) = (Namespace::new(name), Namespace::new(name)) else { return };
+    if !link(name, 1, 1500, &near, &far) {
+        return;
+    }
+    let (receiver, sender) = (far.run(|| bound(v6(1, 2))), near.run(|| bound(v6(1, 1))));
+    receiver.enable::<FragSize>().unwrap();
+    let to = receiver.local_addr().unwrap();
+    for option in [0, 1] {
+        set_option(&sender, libc::IPPROTO_IPV6, IPV6_DONTFRAG, option).unwrap();
+        assert_eq!(errno(send(&sender, to, &[0; 2000], Ipv6DontFrag(true))), libc::EMSGSIZE);
+        send(&sender, to, &[0; 2000], Ipv6DontFrag(false)).unwrap();
+        assert_eq!(next::<_, FragSize>(&receiver, 2000), Some(FragSize(1496)));
+        send(&sender, to, &[0; 1452], Ipv6DontFrag(true)).unwrap();
+        assert_eq!(next::<_, FragSize>(&receiver, 1452), None, "fits");
+    }
+    // Raw sockets of ICMPv6 too; those of other protocols are cut in any case.
+    for (protocol, with) in [(Protocol::ICMPV6, Err(Some(libc::EMSGSIZE))), (Protocol::from(253), Ok(2000))] {
+        let raw = near.run(|| Socket::new(Domain::IPV6, Type::RAW, Some(protocol)).unwrap());
+        for (dont, expected) in [(true, with), (false, Ok(2000))] {
+            let to = SocketAddr::from((v6(1, 2), 0));
+            let sent = MsgHdr::new().to(to).data(&[0; 2000]).control(Ipv6DontFrag(dont)).send(&raw);
+            assert_eq!(sent.map_err(|error| error.raw_os_error()), expected, "{protocol:?} {dont}");
         }
-        let (receiver, sender) = (far.run(|| bound(v6(1, 2))), near.run(|| bound(v6(1, 1))));
-        receiver.enable::<FragSize>().unwrap();
-        let to = receiver.local_addr().unwrap();
-        for option in [0, 1] {
-            set_option(&sender, libc::IPPROTO_IPV6, IPV6_DONTFRAG, option).unwrap();
-            assert_eq!(errno(send(&sender, to, &[0; 2000], Ipv6DontFrag(true))), Some(libc::EMSGSIZE));
-            send(&sender, to, &[0; 2000], Ipv6DontFrag(false)).unwrap();
-            assert_eq!(next::<_, FragSize>(&receiver, 2000), Some(FragSize(1496)));
-            send(&sender, to, &[0; 1452], Ipv6DontFrag(true)).unwrap();
-            assert_eq!(next::<_, FragSize>(&receiver, 1452), None, "fits");
-        }
-        // Raw sockets of ICMPv6 too; those of other protocols are cut in any case.
-        for (protocol, with) in [(Protocol::ICMPV6, Err(Some(libc::EMSGSIZE))), (Protocol::from(253), Ok(2000))] {
-            let raw = near.run(move || Socket::new(Domain::IPV6, Type::RAW, Some(protocol)).unwrap());
-            for (dont, expected) in [(true, with), (false, Ok(2000))] {
-                let to = SocketAddr::from((v6(1, 2), 0));
-                let sent = MsgHdr::new().to(to).data(&[0; 2000]).control(Ipv6DontFrag(dont)).send(&raw);
-                assert_eq!(sent.map_err(|error| error.raw_os_error()), expected, "{protocol:?} {dont}");
-            }
-        }
-    });
+    }
 }
 
 /// What comes alone, before the data that waits.
@@ -412,7 +403,7 @@ fn the_path_mtu_comes_alone_after_a_send_that_was_too_long() {
     let (receiver, sender) = (bound(Ipv6Addr::LOCALHOST), bound(Ipv6Addr::LOCALHOST));
     let to = receiver.local_addr().unwrap();
     set_option(&sender, libc::IPPROTO_IPV6, libc::IPV6_MTU, 1280).unwrap();
-    let too_long = || assert_eq!(errno(send(&sender, to, &[0; 5000], Ipv6DontFrag(true))), Some(libc::EMSGSIZE));
+    let too_long = || assert_eq!(errno(send(&sender, to, &[0; 5000], Ipv6DontFrag(true))), libc::EMSGSIZE);
     send(&receiver, sender.local_addr().unwrap(), b"data", ()).unwrap();
     too_long();
     assert_eq!(path_mtu(&sender), None, "not enabled");
@@ -434,24 +425,22 @@ fn the_path_mtu_is_that_of_the_narrowest_link() {
     if !has_v6(name) {
         return;
     }
-    isolated(name, || {
-        let Some([near, _router, far]) = routed(name, 1300) else { return };
-        let (receiver, sender) = (far.run(|| bound(v6(2, 2))), near.run(|| bound(v6(1, 1))));
-        let to = receiver.local_addr().unwrap();
-        sender.enable::<Ipv6PathMtu>().unwrap();
-        sender.connect(to).unwrap();
-        // Through the first link, refused by the router, which is an error of a connected socket that discovers.
-        const PMTUDISC_DO: i32 = 2;
-        set_option(&sender, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, PMTUDISC_DO).unwrap();
-        send(&sender, to, &[0; 1400], Ipv6DontFrag(true)).unwrap();
-        assert_eq!(errno(sender.recv(&mut [0; 16])), Some(libc::EMSGSIZE));
+    let Some([near, _router, far]) = routed(name, 1300) else { return };
+    let (receiver, sender) = (far.run(|| bound(v6(2, 2))), near.run(|| bound(v6(1, 1))));
+    let to = receiver.local_addr().unwrap();
+    sender.enable::<Ipv6PathMtu>().unwrap();
+    sender.connect(to).unwrap();
+    // Through the first link, refused by the router, which is an error of a connected socket that discovers.
+    const PMTUDISC_DO: i32 = 2;
+    set_option(&sender, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, PMTUDISC_DO).unwrap();
+    send(&sender, to, &[0; 1400], Ipv6DontFrag(true)).unwrap();
+    assert_eq!(errno(sender.recv(&mut [0; 16])), libc::EMSGSIZE);
 
-        assert_eq!(errno(send(&sender, to, &[0; 1400], Ipv6DontFrag(true))), Some(libc::EMSGSIZE));
-        let (found, peer) = path_mtu(&sender).unwrap();
-        let addr = SocketAddrV6::new(v6(2, 2), 0, 0, 0);
-        assert_eq!((found, peer), (Ipv6PathMtu { addr, mtu: 1300 }, Some(addr.into())));
-        // What it says does fit.
-        send(&sender, to, &[0; 1300 - 48], Ipv6DontFrag(true)).unwrap();
-        assert_eq!(next::<_, ()>(&receiver, 1300 - 48), ());
-    });
+    assert_eq!(errno(send(&sender, to, &[0; 1400], Ipv6DontFrag(true))), libc::EMSGSIZE);
+    let (found, peer) = path_mtu(&sender).unwrap();
+    let addr = SocketAddrV6::new(v6(2, 2), 0, 0, 0);
+    assert_eq!((found, peer), (Ipv6PathMtu { addr, mtu: 1300 }, Some(addr.into())));
+    // What it says does fit.
+    send(&sender, to, &[0; 1300 - 48], Ipv6DontFrag(true)).unwrap();
+    assert_eq!(next::<_, ()>(&receiver, 1300 - 48), ());
 }

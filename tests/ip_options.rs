@@ -15,8 +15,9 @@ use ancillary::{
     set_option,
 };
 use common::{
-    TIMEOUT, has_v6,
-    net::{isolated, routed, v4, without_net_raw},
+    has_v6,
+    namespace::{routed, v4, without_net_raw},
+    pairs::bound,
 };
 use nix::libc;
 
@@ -29,12 +30,6 @@ const TIMESTAMP: [u8; 16] = [0x44, 16, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
 const RECORDED: [u8; 16] = [7, 15, 12, 127, 0, 0, 1, 127, 0, 0, 1, 0, 0, 0, 0, 0];
 const ROUTER_ALERT: [u8; 4] = [0x94, 4, 0, 0];
 const LOOSE_ROUTE: u8 = 0x83;
-
-fn bound(addr: &str) -> UdpSocket {
-    let socket = UdpSocket::bind(addr).unwrap();
-    socket.set_read_timeout(TIMEOUT).unwrap();
-    socket
-}
 
 fn send<'a>(from: &UdpSocket, to: SocketAddr, control: impl SendControl<'a>) -> io::Result<usize> {
     let list = ancillary::ControlList::new(control)?;
@@ -145,45 +140,42 @@ fn an_ipv6_socket_has_the_options_of_ipv4_peers() {
 #[test]
 fn a_source_route_is_turned_around_for_the_answer() {
     let name = "a_source_route_is_turned_around_for_the_answer";
-    isolated(name, || {
-        let Some([near, router, far]) = routed(name, 1500) else { return };
-        for (host, devices) in [(&near, &["veth1"][..]), (&router, &["veth1", "veth2"]), (&far, &["veth2"])] {
-            for device in [&["all"], devices].concat() {
-                host.set(&format!("ipv4/conf/{device}/accept_source_route"), "1");
-            }
+    let Some([near, router, far]) = routed(name, 1500) else { return };
+    for (host, devices) in [(&near, &["veth1"][..]), (&router, &["veth1", "veth2"]), (&far, &["veth2"])] {
+        for device in [&["all"], devices].concat() {
+            host.set(&format!("ipv4/conf/{device}/accept_source_route"), "1");
         }
-        let server = far.run(|| bound("0.0.0.0:0"));
-        let client = near.run(|| bound("0.0.0.0:0"));
-        server.enable::<Options>().unwrap();
-        client.enable::<Options>().unwrap();
+    }
+    let server = far.run(|| bound("0.0.0.0:0"));
+    let client = near.run(|| bound("0.0.0.0:0"));
+    server.enable::<Options>().unwrap();
+    client.enable::<Options>().unwrap();
 
-        let mut route = [LOOSE_ROUTE, 7, 4, 0, 0, 0, 0, 0];
-        route[3..7].copy_from_slice(&v4(1, 2).octets());
-        let to = SocketAddr::from((v4(2, 2), server.local_addr().unwrap().port()));
-        send(&client, to, IpRetOpts::new(&route).unwrap()).unwrap();
-        let (mut data, mut control) = ([0; 16], ControlVec::<Options>::new());
-        let message = server.recv_msg(&mut data, &mut control).unwrap();
-        let (received, returned) = message.extract();
-        let (received, returned) = (received.unwrap(), returned.unwrap());
-        // The router has put the address by which it went on, and nothing of the route is left.
-        let visited = [&[8], &v4(2, 1).octets()[..]].concat();
-        assert_eq!(received.options().next(), Some(Ok((LOOSE_ROUTE, &visited[..]))), "{received}");
-        // All of it is ahead again.
-        let ahead = [&[4], &v4(2, 1).octets()[..]].concat();
-        assert_eq!(returned.options().next(), Some(Ok((LOOSE_ROUTE, &ahead[..]))), "{returned}");
+    let mut route = [LOOSE_ROUTE, 7, 4, 0, 0, 0, 0, 0];
+    route[3..7].copy_from_slice(&v4(1, 2).octets());
+    let to = SocketAddr::from((v4(2, 2), server.local_addr().unwrap().port()));
+    send(&client, to, IpRetOpts::new(&route).unwrap()).unwrap();
+    let (mut data, mut control) = ([0; 16], ControlVec::<Options>::new());
+    let message = server.recv_msg(&mut data, &mut control).unwrap();
+    let (received, returned) = message.extract();
+    let (received, returned) = (received.unwrap(), returned.unwrap());
+    // The router has put the address by which it went on, and nothing of the route is left.
+    let visited = [&[8], &v4(2, 1).octets()[..]].concat();
+    assert_eq!(received.options().next(), Some(Ok((LOOSE_ROUTE, &visited[..]))), "{received}");
+    // All of it is ahead again.
+    let ahead = [&[4], &v4(2, 1).octets()[..]].concat();
+    assert_eq!(returned.options().next(), Some(Ok((LOOSE_ROUTE, &ahead[..]))), "{returned}");
 
-        // The message is a view of the buffer and goes out from there.
-        MsgHdr::new().to(message.peer()).data(b"data").control(returned).send(&server).unwrap();
-        let (received, _) = next(&client);
-        let visited = [&[LOOSE_ROUTE, 7, 8], &v4(1, 2).octets()[..], &[0]].concat();
-        assert_eq!(received, Some(visited));
-    });
+    // The message is a view of the buffer and goes out from there.
+    MsgHdr::new().to(message.peer()).data(b"data").control(returned).send(&server).unwrap();
+    let (received, _) = next(&client);
+    let visited = [&[LOOSE_ROUTE, 7, 8], &v4(1, 2).octets()[..], &[0]].concat();
+    assert_eq!(received, Some(visited));
 }
 
 #[test]
 fn a_source_route_needs_a_privilege() {
-    let name = "a_source_route_needs_a_privilege";
-    without_net_raw(name, || {
+    without_net_raw(|| {
         let (receiver, sender) = (bound("127.0.0.1:0"), bound("127.0.0.1:0"));
         let to = receiver.local_addr().unwrap();
         let route = [LOOSE_ROUTE, 7, 4, 127, 0, 0, 5, 0];

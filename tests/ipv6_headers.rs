@@ -17,8 +17,9 @@ use ancillary::{
     parser::ControlMessage,
 };
 use common::{
-    TIMEOUT, cause, has_v6,
-    net::{on_loopback, without_net_raw},
+    cause, has_v6,
+    namespace::{on_loopback, without_net_raw},
+    pairs::{V6, bound, udp},
     skipped,
 };
 use nix::libc;
@@ -36,16 +37,8 @@ const SKIPPED: [u8; 16] = [0, 1, 0, 0, 0x1e, 4, 0xa, 0xb, 0xc, 0xd, 1, 4, 0, 0, 
 
 type Options = (Ipv6HopOpts<'static>, Ipv6DstOpts<'static>);
 
-fn bound() -> UdpSocket {
-    let socket = UdpSocket::bind("[::1]:0").unwrap();
-    socket.set_read_timeout(TIMEOUT).unwrap();
-    socket
-}
-
 fn pair() -> (UdpSocket, UdpSocket) {
-    let (receiver, sender) = (bound(), bound());
-    sender.connect(receiver.local_addr().unwrap()).unwrap();
-    (receiver, sender)
+    udp(V6)
 }
 
 fn send<'a>(socket: &UdpSocket, control: impl SendControl<'a>) -> io::Result<usize> {
@@ -112,11 +105,10 @@ fn option_headers_arrive_as_sent_while_they_are_enabled() {
 /// R624
 #[test]
 fn option_headers_need_a_privilege() {
-    let name = "option_headers_need_a_privilege";
-    if !has_v6(name) {
+    if !has_v6("option_headers_need_a_privilege") {
         return;
     }
-    without_net_raw(name, || {
+    without_net_raw(|| {
         let (receiver, sender) = pair();
         receiver.enable::<Options>().unwrap();
         let eperm = |result: io::Result<usize>| result.unwrap_err().raw_os_error() == Some(libc::EPERM);
@@ -295,7 +287,7 @@ fn send_raw(first: u8, headers: &[&[u8]], to: SocketAddr) {
 fn a_routing_header_that_leads_here_is_delivered() {
     privileged("a_routing_header_that_leads_here_is_delivered", || {
         type Both = (AtMost<Ipv6Rthdr<'static>, 64>, AtMost<Rfc2292<Ipv6Rthdr<'static>>, 64>);
-        let receiver = bound();
+        let receiver = bound(V6);
         let to = receiver.local_addr().unwrap();
         let header = |ty| routing(ty, 0, UDP);
         send_raw(ROUTING, &[&header(0)], to);
@@ -320,7 +312,7 @@ fn a_routing_header_that_leads_here_is_delivered() {
 fn each_destination_header_is_a_message_in_the_order_of_the_packet() {
     privileged("each_destination_header_is_a_message_in_the_order_of_the_packet", || {
         type Headers = (Ipv6DstOpts<'static>, Ipv6Rthdr<'static>);
-        let receiver = bound();
+        let receiver = bound(V6);
         receiver.enable::<Headers>().unwrap();
         let (before, between, behind) =
             (followed_by(ROUTING, &ALERT), routing(1, 0, DESTINATION), followed_by(UDP, &SKIPPED));

@@ -4,16 +4,17 @@
 
 mod common;
 
-use std::{
-    io,
-    net::{TcpListener, TcpStream},
-};
+use std::{io, net::TcpStream};
 
 use ancillary::{
     ControlBuf, ControlVec, FamilyError, MsgFlags, MsgHdr, SendFlags, SocketExt, cmsg,
     message::{IpTtl, TlsRecordType},
 };
-use common::{TIMEOUT, cause, skipped, stream};
+use common::{
+    cause,
+    pairs::{V4, stream, tcp},
+    skipped,
+};
 use nix::{
     errno::Errno,
     libc,
@@ -36,12 +37,8 @@ fn keys() -> TlsCryptoInfo {
 
 /// One end that makes records, another that takes them apart; nothing where this kernel cannot.
 fn pair(test: &str) -> Option<(TcpStream, TcpStream)> {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (receiver, _) = listener.accept().unwrap();
+    let (receiver, sender) = tcp(V4);
     for end in [&sender, &receiver] {
-        end.set_read_timeout(TIMEOUT).unwrap();
-        end.set_write_timeout(TIMEOUT).unwrap();
         if let Err(error) = setsockopt(end, TcpUlp::default(), b"tls") {
             skipped(format_args!("SKIPPED {test}: no kernel TLS here (TCP_ULP \"tls\", module tls: {error})"));
             return None;
@@ -126,10 +123,7 @@ fn a_type_cannot_wait_for_more_and_other_messages_need_one() {
 
 #[test]
 fn without_kernel_tls_nothing_is_asked_for_and_nothing_arrives() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (receiver, _) = listener.accept().unwrap();
-    receiver.set_read_timeout(TIMEOUT).unwrap();
+    let (receiver, sender) = tcp(V4);
     receiver.enable::<TlsRecordType>().unwrap();
     send(&sender, b"plain", TlsRecordType::ALERT).unwrap();
     assert_eq!(next(&receiver), (b"plain".to_vec(), None));

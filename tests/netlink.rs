@@ -4,11 +4,7 @@
 
 mod common;
 
-use std::{
-    io::{BufRead, BufReader, Write},
-    os::fd::{AsRawFd, OwnedFd},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use ancillary::{
     ControlBuf, FamilyError, MsgFlags, MsgHdr, SocketExt,
@@ -17,7 +13,7 @@ use ancillary::{
 };
 use common::{
     TIMEOUT, cause,
-    inside::{Place, inside, ip},
+    namespace::{Namespace, powerless},
     skipped,
 };
 use nix::{
@@ -114,74 +110,33 @@ fn netlink_messages_are_of_netlink_sockets_alone() {
 #[test]
 fn a_multicast_says_its_group() {
     let test = "a_multicast_says_its_group";
-    if !inside(test, Place::Network) {
-        return;
-    }
-    let socket = netlink();
+    let Some(host) = Namespace::new(test) else { return };
+    let socket = host.run(netlink);
     join(&socket, RTNLGRP_LINK);
     join(&socket, RTNLGRP_IPV4_IFADDR);
-    if !ip(test, "link set lo mtu 1400") {
-        return;
-    }
+    host.ip("link set lo mtu 1400");
     let (ty, _, info) = next::<_, NetlinkPktInfo>(&socket);
     assert_eq!((ty, info), (RTM_NEWLINK, None), "not enabled yet");
 
     socket.enable::<NetlinkPktInfo>().unwrap();
-    if !ip(test, "link set lo mtu 1500") || !ip(test, "address add 192.0.2.1/32 dev lo") {
-        return;
-    }
+    host.ip("link set lo mtu 1500");
+    host.ip("address add 192.0.2.1/32 dev lo");
     let (ty, _, info) = next::<_, NetlinkPktInfo>(&socket);
     assert_eq!((ty, info), (RTM_NEWLINK, Some(NetlinkPktInfo { group: RTNLGRP_LINK })));
     let (ty, _, info) = next::<_, NetlinkPktInfo>(&socket);
     assert_eq!((ty, info), (RTM_NEWADDR, Some(NetlinkPktInfo { group: RTNLGRP_IPV4_IFADDR })));
 }
 
-/// A shell in another network namespace; it ends with its input.
-struct Peer {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Peer {
-    fn new() -> Self {
-        let mut unshare = Command::new("unshare");
-        unshare.args(["-n", "sh"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = unshare.spawn().unwrap();
-        let (stdin, stdout) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
-        let mut peer = Self { child, stdin, stdout };
-        peer.run("true");
-        peer
-    }
-
-    /// Runs a command and waits until it is done.
-    fn run(&mut self, command: &str) {
-        writeln!(self.stdin.as_mut().unwrap(), "{command} && echo done || echo failed").unwrap();
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
-        assert_eq!(line, "done\n", "{command}");
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        drop(self.stdin.take());
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn a_multicast_from_another_namespace_says_which() {
     let test = "a_multicast_from_another_namespace_says_which";
-    if !inside(test, Place::Network) || !ip(test, "link show") {
-        return;
-    }
+    let (Some(host), Some(peer)) = (Namespace::new(test), Namespace::new(test)) else { return };
     const NSID: i32 = 42;
-    let mut peer = Peer::new();
-    let socket = netlink();
-    // Gives the namespace of the peer a number in this one (NETNSA_NSID, NETNSA_PID).
+    let socket = host.run(netlink);
+    // Gives the namespace of the peer a number in this one (NETNSA_NSID, NETNSA_FD).
     let attribute = |ty: u16, value: [u8; 4]| [&8u16.to_ne_bytes()[..], &ty.to_ne_bytes(), &value].concat();
-    let body = [vec![0; 4], attribute(1, NSID.to_ne_bytes()), attribute(2, peer.child.id().to_ne_bytes())].concat();
+    let body =
+        [vec![0; 4], attribute(1, NSID.to_ne_bytes()), attribute(3, peer.as_fd().as_raw_fd().to_ne_bytes())].concat();
     const NLM_F_REQUEST_ACK: u16 = 5;
     MsgHdr::new().data(&request(RTM_NEWNSID, NLM_F_REQUEST_ACK, &body)).send(&socket).unwrap();
     let (mut data, mut control) = ([0; 1024], ControlBuf::<()>::new());
@@ -189,10 +144,8 @@ fn a_multicast_from_another_namespace_says_which() {
     assert_eq!(answer.data()[16..20], [0; 4], "the error in it: {:?}", answer.data());
 
     join(&socket, RTNLGRP_LINK);
-    peer.run("ip link set lo mtu 1401");
-    if !ip(test, "link set lo mtu 1402") {
-        return;
-    }
+    peer.ip("link set lo mtu 1401");
+    host.ip("link set lo mtu 1402");
     let (_, len, nsid) = next::<_, NetlinkListenAllNsid>(&socket);
     assert_eq!(nsid, None, "its own, and the peer's was not heard");
     assert!(len > 16);
@@ -201,24 +154,21 @@ fn a_multicast_from_another_namespace_says_which() {
         Ok(()) => {}
         Err(error) => return skipped(format_args!("SKIPPED {test}: NETLINK_LISTEN_ALL_NSID: {error}")),
     }
-    peer.run("ip link set lo mtu 1403");
-    assert!(ip(test, "link set lo mtu 1404"));
+    peer.ip("link set lo mtu 1403");
+    host.ip("link set lo mtu 1404");
     let (ty, _, nsid) = next::<_, NetlinkListenAllNsid>(&socket);
     assert_eq!((ty, nsid), (RTM_NEWLINK, Some(NetlinkListenAllNsid(NSID))));
     let (ty, _, nsid) = next::<_, NetlinkListenAllNsid>(&socket);
     assert_eq!((ty, nsid), (RTM_NEWLINK, None), "its own");
 
     socket.enable::<NetlinkPktInfo>().unwrap();
-    peer.run("ip link set lo mtu 1405");
+    peer.ip("link set lo mtu 1405");
     let (_, _, both) = next::<_, (NetlinkListenAllNsid, NetlinkPktInfo)>(&socket);
     assert_eq!(both, (Some(NetlinkListenAllNsid(NSID)), Some(NetlinkPktInfo { group: RTNLGRP_LINK })));
 }
 
 #[test]
 fn listening_to_all_namespaces_needs_a_capability() {
-    if !inside("listening_to_all_namespaces_needs_a_capability", Place::Powerless) {
-        return;
-    }
-    let error = netlink().enable::<NetlinkListenAllNsid>().unwrap_err();
+    let error = powerless(|| netlink().enable::<NetlinkListenAllNsid>().unwrap_err());
     assert_eq!(error.raw_os_error(), Some(libc::EPERM));
 }

@@ -18,7 +18,11 @@ use ancillary::{
     ControlBuf, MsgFlags, MsgHdr, MsgHdrMut, RecvFlags, SocketExt, cmsg,
     message::{Credentials, ScmPidfd, ScmRights, ScmRightsSpace},
 };
-use common::{KINDS, no_leak, pair, skipped};
+use common::{
+    no_leak,
+    pairs::{KINDS, pair},
+    skipped,
+};
 use nix::{
     libc,
     sys::resource::{Resource, getrlimit, setrlimit},

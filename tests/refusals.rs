@@ -9,9 +9,9 @@ mod common;
 use std::{
     fs::{self, File},
     io::{self, ErrorKind, Read},
-    net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket},
     os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::{
             net::{UnixDatagram, UnixStream},
             process::CommandExt,
@@ -30,23 +30,18 @@ use ancillary::{
     },
     set_option,
 };
-use common::{KINDS, TIMEOUT, has_v6, no_leak, pair, skipped};
+use common::{
+    has_v6, no_leak,
+    pairs::{self, KINDS, V4, bound, errno, pair, udp_lite},
+    skipped,
+};
 use nix::{
     libc,
-    sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, socket},
+    sys::socket::{AddressFamily, SockFlag, SockType, socket},
 };
 
-fn udp(addr: &str) -> UdpSocket {
-    let socket = UdpSocket::bind(addr).unwrap();
-    socket.set_read_timeout(TIMEOUT).unwrap();
-    socket
-}
-
 fn tcp() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let server = listener.accept().unwrap().0;
-    server.set_read_timeout(TIMEOUT).unwrap();
+    let (server, client) = pairs::tcp(V4);
     (client, server)
 }
 
@@ -83,11 +78,6 @@ fn next(socket: &impl AsFd) -> (Vec<u8>, Option<SockAddr>) {
     (message.data().to_vec(), message.peer().copied())
 }
 
-fn errno<T>(result: io::Result<T>) -> i32 {
-    let Err(error) = result else { panic!("expected an error") };
-    error.raw_os_error().unwrap_or_else(|| panic!("expected an errno, found {error:?}"))
-}
-
 /// Both kinds of send give this errno, and nothing arrives.
 fn refuses(header: &mut MsgHdr<'_>, from: &impl AsFd, to: &impl AsFd, expected: i32) {
     assert_eq!((errno(header.send(from)), errno(header.send_all(from))), (expected, expected), "{header:?}");
@@ -108,7 +98,7 @@ fn names_family<T>(result: io::Result<T>, what: &str, expected: &str, found: i32
 #[test]
 fn a_destination_of_another_family_is_named() {
     no_leak(|| {
-        let (v4, (a, unix), unbound) = (udp("127.0.0.1:0"), pair(SockType::Datagram), UnixDatagram::unbound().unwrap());
+        let (v4, (a, unix), unbound) = (bound(V4), pair(SockType::Datagram), UnixDatagram::unbound().unwrap());
         let port = local(&v4).port();
         let to_v4 = SockAddr::from(local(&v4));
         let to_v6 = SockAddr::from(SocketAddr::from((Ipv6Addr::LOCALHOST, port)));
@@ -138,7 +128,7 @@ fn a_destination_of_another_family_is_named() {
             refused(&unbound, &unix, "AF_UNIX", addr, found);
         }
         if has_v6("a_destination_of_another_family_is_named") {
-            let v6 = udp("[::]:0");
+            let v6 = bound("[::]:0");
             for (addr, found) in [(to_unix, af_unix), (of_family(99), unknown)] {
                 refused(&v6, &v6, "AF_INET6 or AF_INET", addr, found);
             }
@@ -156,20 +146,20 @@ fn a_destination_of_another_family_is_named() {
 #[test]
 fn a_mapped_destination_is_the_same_from_both_families() {
     no_leak(|| {
-        let (receiver, v4) = (udp("127.0.0.1:0"), udp("127.0.0.1:0"));
+        let (receiver, v4) = (bound(V4), bound(V4));
         let mapped = SocketAddr::from((Ipv4Addr::LOCALHOST.to_ipv6_mapped(), local(&receiver).port()));
         let mut header = MsgHdr::new();
         header.to(mapped).data(b"ma").data(b"pped");
         assert_eq!(header.send_all(&v4).unwrap(), 6);
         assert_eq!(next(&receiver), (b"mapped".to_vec(), Some(local(&v4).into())));
         if has_v6("a_mapped_destination_is_the_same_from_both_families") {
-            let v6 = udp("[::]:0");
+            let v6 = bound("[::]:0");
             for plain in [mapped, local(&receiver)] {
                 assert_eq!(header.to(plain).send_all(&v6).unwrap(), 6);
                 assert_eq!(next(&receiver).0, b"mapped");
             }
             // One that is bound to an IPv6 address is for IPv6 alone.
-            refuses(header.to(mapped), &udp("[::1]:0"), &receiver, libc::ENETUNREACH);
+            refuses(header.to(mapped), &bound("[::1]:0"), &receiver, libc::ENETUNREACH);
         }
     });
 }
@@ -240,7 +230,7 @@ fn messages_of_another_family_are_not_enabled() {
 #[test]
 fn what_was_enabled_before_the_first_error_stays() {
     no_leak(|| {
-        let (a, b) = (udp("127.0.0.1:0"), udp("127.0.0.1:0"));
+        let (a, b) = (bound(V4), bound(V4));
         let result = b.enable::<(HopLimit, Credentials, PktInfo)>();
         names_family(result, "socket", "AF_UNIX or AF_NETLINK", libc::AF_INET, "AF_INET");
         MsgHdr::new().to(local(&b)).data(b"x").send(&a).unwrap();
@@ -325,27 +315,14 @@ fn an_iterator_that_counts_wrongly_sends_no_descriptor_of_others() {
     });
 }
 
-fn udp_lite() -> io::Result<UdpSocket> {
-    // SAFETY: socket takes three ints.
-    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, libc::IPPROTO_UDPLITE) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the call has just given it to us alone.
-    let socket = UdpSocket::from(unsafe { OwnedFd::from_raw_fd(fd) });
-    bind(socket.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0))?;
-    socket.set_read_timeout(TIMEOUT)?;
-    Ok(socket)
-}
-
 /// AD01, AD05, AD16
 #[test]
 fn the_sender_is_named_with_its_real_length() {
     let name = "the_sender_is_named_with_its_real_length";
     no_leak(|| {
-        let mut pairs = vec![(udp("127.0.0.1:0"), udp("127.0.0.1:0"), 16)];
+        let mut pairs = vec![(bound(V4), bound(V4), 16)];
         if has_v6(name) {
-            pairs.push((udp("[::1]:0"), udp("[::1]:0"), 28));
+            pairs.push((bound("[::1]:0"), bound("[::1]:0"), 28));
         }
         match (udp_lite(), udp_lite()) {
             (Ok(one), Ok(two)) => pairs.push((one, two, 16)),
@@ -375,7 +352,7 @@ fn the_sender_is_named_with_its_real_length() {
 #[test]
 fn a_name_that_nobody_asked_for_is_none() {
     no_leak(|| {
-        let socket = udp("127.0.0.1:0");
+        let socket = bound(V4);
         let mut control = ControlBuf::<()>::new();
         for no_peer in [false, true] {
             MsgHdr::new().to(local(&socket)).data(b"x").send(&socket).unwrap();
@@ -395,7 +372,7 @@ fn a_name_that_nobody_asked_for_is_none() {
 #[test]
 fn a_destination_is_needed_where_nobody_is_connected() {
     no_leak(|| {
-        let socket = udp("127.0.0.1:0");
+        let socket = bound(V4);
         refuses(MsgHdr::new().data(b"x"), &socket, &socket, libc::EDESTADDRREQ);
         refuses(MsgHdr::new().to(None::<SocketAddr>).data(b"x"), &socket, &socket, libc::EDESTADDRREQ);
         refuses(MsgHdr::new().data(b"x").control(HopLimit(9)), &socket, &socket, libc::EDESTADDRREQ);
@@ -408,7 +385,7 @@ fn a_destination_is_needed_where_nobody_is_connected() {
 #[test]
 fn no_destination_is_the_connected_peer() {
     no_leak(|| {
-        let ((client, server), (one, two)) = (tcp(), (udp("127.0.0.1:0"), udp("127.0.0.1:0")));
+        let ((client, server), (one, two)) = (tcp(), (bound(V4), bound(V4)));
         one.connect(local(&two)).unwrap();
         MsgHdr::new().to(None::<SocketAddr>).data(b"tcp").send(&client).unwrap();
         assert_eq!(next(&server), (b"tcp".to_vec(), None));
@@ -426,7 +403,7 @@ fn no_destination_is_the_connected_peer() {
 #[test]
 fn a_destination_of_an_odd_length_is_the_kernels_business() {
     no_leak(|| {
-        let socket = udp("127.0.0.1:0");
+        let socket = bound(V4);
         let mut bytes = [0; 128];
         bytes[..16].copy_from_slice(SockAddr::from(local(&socket)).as_bytes());
         let of_len = |len: usize| SockAddr::from_bytes(&bytes[..len]).unwrap();
@@ -475,7 +452,7 @@ fn tcp_ignores_a_name_and_needs_a_connection() {
 #[test]
 fn what_a_datagram_socket_cannot_do_is_an_errno() {
     no_leak(|| {
-        let (sender, receiver) = (udp("0.0.0.0:0"), udp("127.0.0.1:0"));
+        let (sender, receiver) = (bound("0.0.0.0:0"), bound(V4));
         let (to, big) = (local(&receiver), vec![b'x'; 128 << 10]);
         for len in [65508, 128 << 10] {
             refuses(MsgHdr::new().to(to).data(&big[..len]), &sender, &receiver, libc::EMSGSIZE);
@@ -502,7 +479,7 @@ fn what_a_datagram_socket_cannot_do_is_an_errno() {
 #[test]
 fn a_receive_of_what_is_not_there_is_an_errno() {
     no_leak(|| {
-        let ((_client, server), socket, (_a, b)) = (tcp(), udp("127.0.0.1:0"), pair(SockType::Stream));
+        let ((_client, server), socket, (_a, b)) = (tcp(), bound(V4), pair(SockType::Stream));
         assert_eq!(errno(receive_now(RecvFlags::OOB, &server)), libc::EINVAL);
         for fd in [server.as_fd(), socket.as_fd(), b.as_fd()] {
             let (mut data, mut control) = ([0; 64], ControlVec::<()>::with_capacity(128 << 10));
@@ -522,7 +499,7 @@ fn an_unknown_type_is_refused_and_an_unknown_level_ignored() {
     const SCM_SECURITY: i32 = 3;
     const SCM_PIDFD: i32 = 4;
     no_leak(|| {
-        let ((client, server), (one, two)) = (tcp(), (udp("127.0.0.1:0"), udp("127.0.0.1:0")));
+        let ((client, server), (one, two)) = (tcp(), (bound(V4), bound(V4)));
         one.connect(local(&two)).unwrap();
         let mut pairs: Vec<(OwnedFd, OwnedFd)> = vec![(client.into(), server.into()), (one.into(), two.into())];
         pairs.extend(KINDS.map(pair).map(|(a, b)| (a.into(), b.into())));
@@ -544,7 +521,7 @@ fn an_unknown_type_is_refused_and_an_unknown_level_ignored() {
 #[test]
 fn a_buffer_one_byte_short_loses_that_byte_and_says_so() {
     no_leak(|| {
-        let socket = udp("127.0.0.1:0");
+        let socket = bound(V4);
         MsgHdr::new().to(local(&socket)).data(b"eleven byte").send(&socket).unwrap();
         let (mut data, mut control) = ([0; 10], ControlBuf::<()>::new());
         let message = socket.recv_msg(&mut data, &mut control).unwrap();

@@ -17,13 +17,13 @@ use std::{
 };
 
 use ancillary::{
-    ControlBuf, ControlList, MsgFlags, MsgHdr, MsgHdrMut, SocketExt,
+    ControlBuf, ControlList, MsgFlags, MsgHdr, MsgHdrMut, SocketExt, cmsg,
     message::{Credentials, RecvList, ScmRights, ScmRightsSpace},
 };
 use common::{
-    KINDS, has_descriptors, no_leak, open_count, pair,
+    has_descriptors, no_leak, open_count,
+    pairs::{KINDS, pair, stream},
     pipes::{content, contents, is_cloexec, names, numbered},
-    stream,
 };
 use nix::{libc, sys::socket::SockType, unistd::pipe};
 
@@ -366,5 +366,30 @@ fn inheritable_descriptors_are_not_close_on_exec() {
         let (mut data, mut control) = ([0; 1], ControlBuf::<()>::new());
         let message = MsgHdrMut::new().data(&mut data).inheritable().recv(&b, &mut control).unwrap();
         assert_eq!((message.fds().count(), message.fds().filter(|fd| is_cloexec(fd)).count()), (2, 0));
+    });
+}
+
+/// MC07: the last message needs no padding behind it; so it comes from programs that count CMSG_LEN alone.
+#[test]
+fn a_last_message_without_padding_arrives() {
+    no_leak(|| {
+        for kind in KINDS {
+            for len in cmsg::len(4).unwrap()..=cmsg::space(4).unwrap() {
+                let ((a, b), pipes) = (pair(kind), numbered(1));
+                let mut header = MsgHdr::new();
+                header.data(b"x").control(ScmRights::new(&pipes));
+                let send = |raw: &libc::msghdr| {
+                    let mut raw = *raw;
+                    raw.msg_controllen = len as _;
+                    // SAFETY: the descriptor is borrowed, hence open, and all that the header points to lives as long as
+                    // the call that lends it.
+                    unsafe { libc::sendmsg(a.as_raw_fd(), &raw, 0) }
+                };
+                assert_eq!(header.with_raw(send).unwrap(), 1);
+                let mut data = [0; 1];
+                let message = b.recv_fds::<1>(&mut data).unwrap();
+                assert_eq!(contents(message.exact().unwrap()), ["0"], "{kind:?}, {len} bytes");
+            }
+        }
     });
 }

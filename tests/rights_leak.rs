@@ -18,9 +18,9 @@ use ancillary::{
     set_option,
 };
 use common::{
-    KINDS, no_leak, open_count, open_fds, pair,
+    no_leak, open_count, open_fds,
+    pairs::{KINDS, pair, stream},
     pipes::{content, contents, is_cloexec, names, numbered},
-    stream,
 };
 use nix::{
     libc,

@@ -14,7 +14,7 @@ use ancillary::{
     ControlBuf, ControlVec, MsgFlags, MsgHdr, MsgHdrMut, RecvFlags, SendFlags, SocketExt, cmsg,
     message::{Credentials, ScmRights},
 };
-use common::{KINDS, pair};
+use common::pairs::{KINDS, pair};
 use nix::{libc, sys::socket::SockType};
 
 /// TR32

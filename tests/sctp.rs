@@ -19,7 +19,7 @@ use ancillary::{
     },
     set_option,
 };
-use common::{TIMEOUT, cause, has_v6, skipped, stream};
+use common::{TIMEOUT, cause, has_v6, pairs::stream, skipped};
 use nix::{
     getsockopt_impl, libc, setsockopt_impl, sockopt_impl,
     sys::socket::{getsockopt, setsockopt},

@@ -8,11 +8,12 @@ mod common;
 use std::{
     fs,
     io::{self, Write},
-    net::{SocketAddr, UdpSocket},
     os::{
-        fd::{AsFd, AsRawFd, OwnedFd},
-        unix::net::{UnixDatagram, UnixStream},
+        fd::{AsFd, AsRawFd},
+        unix::net::UnixDatagram,
     },
+    thread,
+    time::Instant,
 };
 
 use ancillary::{
@@ -24,10 +25,11 @@ use ancillary::{
     },
 };
 use common::{
-    KINDS, TIMEOUT, cause,
-    inet::{V4, addrs, errno, send, tcp, udp},
-    inside::{Place, inside, ip},
-    pair, skipped, stream,
+    TIMEOUT, cause, has_v6,
+    kinds::{let_ping, senders},
+    namespace::{Namespace, powerless},
+    pairs::{KINDS, V4, addrs, bound, datagrams, errno, pair, send, stream, tcp, udp},
+    skipped,
 };
 use nix::{
     libc,
@@ -51,73 +53,56 @@ fn next<O, L: for<'a> RecvList<Output<'a> = O>>(socket: &impl AsFd) -> (usize, O
 #[test]
 fn a_sent_mark_arrives_once_it_is_asked_for() {
     let test = "a_sent_mark_arrives_once_it_is_asked_for";
-    if !inside(test, Place::Network) || !ip(test, "link set lo up") {
-        return;
-    }
-    for addr in addrs(test) {
-        let (receiver, sender) = udp(addr);
-        send(&sender, SoMark(1)).unwrap();
-        assert_eq!(next::<_, SoMark>(&receiver), (0, None), "not enabled yet");
-        if let Err(error) = receiver.enable::<SoMark>() {
-            return skipped(format_args!("SKIPPED {test}: SO_RCVMARK: {error}"));
+    let Some(host) = Namespace::new(test) else { return };
+    host.run(|| {
+        for addr in addrs(test) {
+            let (receiver, sender) = udp(addr);
+            send(&sender, SoMark(1)).unwrap();
+            assert_eq!(next::<_, SoMark>(&receiver), (0, None), "not enabled yet");
+            if let Err(error) = receiver.enable::<SoMark>() {
+                return skipped(format_args!("SKIPPED {test}: SO_RCVMARK: {error}"));
+            }
+            for mark in [0xdead_beef, 1, u32::MAX].map(SoMark) {
+                send(&sender, mark).unwrap();
+                assert_eq!(next::<_, SoMark>(&receiver), (1, Some(mark)));
+            }
+            send(&sender, ()).unwrap();
+            assert_eq!(next::<_, SoMark>(&receiver), (1, Some(SoMark(0))), "the mark was for one message");
+            setsockopt(&sender, sockopt::Mark, &77).unwrap();
+            send(&sender, ()).unwrap();
+            assert_eq!(next::<_, SoMark>(&receiver), (1, Some(SoMark(77))));
+            send(&sender, SoMark(78)).unwrap();
+            assert_eq!(next::<_, SoMark>(&receiver), (1, Some(SoMark(78))));
+            receiver.disable::<SoMark>().unwrap();
+            send(&sender, SoMark(79)).unwrap();
+            assert_eq!(next::<_, SoMark>(&receiver), (0, None));
         }
-        for mark in [0xdead_beef, 1, u32::MAX].map(SoMark) {
-            send(&sender, mark).unwrap();
-            assert_eq!(next::<_, SoMark>(&receiver), (1, Some(mark)));
-        }
-        send(&sender, ()).unwrap();
-        assert_eq!(next::<_, SoMark>(&receiver), (1, Some(SoMark(0))), "the mark was for one message");
-        setsockopt(&sender, sockopt::Mark, &77).unwrap();
-        send(&sender, ()).unwrap();
-        assert_eq!(next::<_, SoMark>(&receiver), (1, Some(SoMark(77))));
-        send(&sender, SoMark(78)).unwrap();
-        assert_eq!(next::<_, SoMark>(&receiver), (1, Some(SoMark(78))));
-        receiver.disable::<SoMark>().unwrap();
-        send(&sender, SoMark(79)).unwrap();
-        assert_eq!(next::<_, SoMark>(&receiver), (0, None));
-    }
+    });
 }
 
 /// I413
 #[test]
 fn routing_rules_look_at_a_sent_mark() {
     let test = "routing_rules_look_at_a_sent_mark";
-    if !inside(test, Place::Network) || !ip(test, "link set lo up") {
-        return;
-    }
-    let icmp = |family, ty, protocol| socket(family, ty, SockFlag::SOCK_CLOEXEC, protocol);
-    let (raw, ping) = (SockType::Raw, SockType::Datagram);
-    let mut tried = 0;
-    for addr in addrs(test) {
-        let (receiver, sender) = udp(addr);
-        let (version, family, protocol, echo) = match receiver.local_addr().unwrap() {
-            SocketAddr::V4(_) => ("-4", AddressFamily::Inet, SockProtocol::Icmp, 8),
-            SocketAddr::V6(_) => ("-6", AddressFamily::Inet6, SockProtocol::IcmpV6, 128),
-        };
+    let Some(host) = Namespace::new(test) else { return };
+    let_ping(&host);
+    let versions = if has_v6(test) { &["-4", "-6"][..] } else { &["-4"] };
+    for version in versions {
         // The rule for local addresses comes first otherwise.
         for rule in ["add pref 1 fwmark 1000 prohibit", "add pref 2 lookup local", "del pref 0"] {
-            if !ip(test, &format!("{version} rule {rule}")) {
+            if !host.ip_or_skip(test, &format!("{version} rule {rule}")) {
                 return;
             }
         }
-        // Who may send ping: every group.
-        let _ = fs::write("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
-        let mut sockets = vec![OwnedFd::from(sender), icmp(family, raw, protocol).unwrap()];
-        match icmp(family, ping, protocol) {
-            Ok(socket) => sockets.push(socket),
-            Err(error) => skipped(format_args!("SKIPPED {test}: ping sockets: {error}")),
-        }
-        let to = receiver.local_addr().unwrap();
-        for (i, socket) in sockets.iter().enumerate() {
-            let to = if i == 0 { to } else { SocketAddr::new(to.ip(), 0) };
-            let echo = [echo, 0, 0, 0, 0, 0, 0, 0];
-            let send = |mark| MsgHdr::new().to(to).data(&echo).control(SoMark(mark)).send(socket);
-            assert_eq!(errno(send(1000)), libc::EACCES, "{to}");
-            assert_eq!(send(1001).unwrap(), 8, "{to}");
-            tried += 1;
-        }
     }
-    assert!(tried >= 2);
+    host.run(|| {
+        for sender in senders(test) {
+            let data = sender.data(b"end");
+            let send = |mark| MsgHdr::new().to(sender.to).data(&data).control(SoMark(mark)).send(&sender.socket);
+            assert_eq!(errno(send(1000)), libc::EACCES, "{sender:?}");
+            assert_eq!(send(1001).unwrap(), data.len(), "{sender:?}");
+        }
+    });
 }
 
 /// MX07
@@ -154,21 +139,32 @@ fn a_sent_priority_arrives_once_it_is_asked_for() {
 #[test]
 fn marks_high_priorities_and_other_clocks_need_a_capability() {
     let test = "marks_high_priorities_and_other_clocks_need_a_capability";
-    if !inside(test, Place::Powerless) {
-        return;
-    }
-    let (receiver, sender) = udp(V4);
-    assert_eq!(errno(send(&sender, SoMark(1))), libc::EPERM);
-    for clock in [SockTxTime::REALTIME, SockTxTime::TAI] {
-        assert_eq!(clock.set(&sender).unwrap_err().raw_os_error(), Some(libc::EPERM), "{clock:?}");
-    }
-    SockTxTime::MONOTONIC.set(&sender).unwrap();
-    if let Err(error) = receiver.enable::<(SoMark, SoPriority)>() {
-        return skipped(format_args!("SKIPPED {test}: SO_RCVMARK, SO_RCVPRIORITY: {error}"));
-    }
-    assert_eq!(errno(send(&sender, SoPriority(7))), libc::EPERM);
-    send(&sender, SoPriority(6)).unwrap();
-    assert_eq!(next::<_, (SoMark, SoPriority)>(&receiver), (2, (Some(SoMark(0)), Some(SoPriority(6)))));
+    powerless(|| {
+        let (receiver, sender) = udp(V4);
+        assert_eq!(errno(send(&sender, SoMark(1))), libc::EPERM);
+        for clock in [SockTxTime::REALTIME, SockTxTime::TAI] {
+            assert_eq!(clock.set(&sender).unwrap_err().raw_os_error(), Some(libc::EPERM), "{clock:?}");
+        }
+        SockTxTime::MONOTONIC.set(&sender).unwrap();
+        if let Err(error) = receiver.enable::<(SoMark, SoPriority)>() {
+            return skipped(format_args!("SKIPPED {test}: SO_RCVMARK, SO_RCVPRIORITY: {error}"));
+        }
+        assert_eq!(errno(send(&sender, SoPriority(7))), libc::EPERM);
+        send(&sender, SoPriority(6)).unwrap();
+        assert_eq!(next::<_, (SoMark, SoPriority)>(&receiver), (2, (Some(SoMark(0)), Some(SoPriority(6)))));
+    });
+}
+
+/// Bytes that wait in a socket, and datagrams it has dropped (`SO_MEMINFO`).
+fn queued_and_dropped(socket: &impl AsFd) -> (u32, u32) {
+    const SO_MEMINFO: i32 = 55;
+    let (mut value, mut len) = ([0u32; 9], 36);
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is borrowed, hence open; `value` has the `len` bytes that are offered, and both live until
+    // the call returns.
+    let status = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, SO_MEMINFO, value.as_mut_ptr().cast(), &mut len) };
+    assert_eq!((status, len), (0, 36), "{}", io::Error::last_os_error());
+    (value[0], value[8])
 }
 
 /// I418
@@ -177,7 +173,18 @@ fn dropped_datagrams_are_counted() {
     const SENT: u32 = 200;
     let (receiver, sender) = udp(V4);
     setsockopt(&receiver, sockopt::RcvBuf, &1).unwrap();
-    let fill = || (0..SENT).for_each(|_| assert_eq!(send(&sender, ()).unwrap(), 4));
+    // The network delivers in its own time: each is waited for.
+    let fill = || {
+        for _ in 0..SENT {
+            let before = queued_and_dropped(&receiver);
+            assert_eq!(send(&sender, ()).unwrap(), 4);
+            let deadline = Instant::now() + TIMEOUT.unwrap();
+            while queued_and_dropped(&receiver) == before {
+                assert!(Instant::now() < deadline, "neither queued nor dropped");
+                thread::yield_now();
+            }
+        }
+    };
     let drain = || {
         let mut counts = Vec::new();
         loop {
@@ -266,7 +273,7 @@ fn is_on(socket: &impl AsFd, (level, name): (i32, i32)) -> bool {
 #[test]
 fn a_security_label_is_asked_for_by_the_option_of_the_family() {
     let test = "a_security_label_is_asked_for_by_the_option_of_the_family";
-    let (a, b) = UnixDatagram::pair().unwrap();
+    let (a, b) = datagrams();
     let netlink = {
         let (ty, flags) = (SockType::Raw, SockFlag::SOCK_CLOEXEC);
         socket(AddressFamily::Netlink, ty, flags, SockProtocol::NetlinkRoute).unwrap()
@@ -279,7 +286,7 @@ fn a_security_label_is_asked_for_by_the_option_of_the_family() {
         assert!(!is_on(&socket, PASSSEC));
     }
     for addr in addrs(test) {
-        let socket = UdpSocket::bind(addr).unwrap();
+        let socket = bound(addr);
         assert!(!is_on(&socket, IP_PASSSEC));
         socket.enable::<ScmSecurity<'_>>().unwrap();
         assert!(is_on(&socket, IP_PASSSEC));
@@ -287,7 +294,6 @@ fn a_security_label_is_asked_for_by_the_option_of_the_family() {
         assert!(!is_on(&socket, IP_PASSSEC));
     }
 
-    a.set_read_timeout(TIMEOUT).unwrap();
     let label = || {
         b.send(b"data").unwrap();
         let (mut data, mut control) = ([0; 8], ControlVec::<ScmSecurity<'_>>::with_capacity(8192));
@@ -377,7 +383,7 @@ fn a_receive_may_allow_device_memory() {
 /// ER19: the options of packets are not set on sockets that would never deliver anything for them.
 #[test]
 fn messages_of_packets_are_refused_on_local_sockets() {
-    let (unix, _) = UnixStream::pair().unwrap();
+    let (unix, _) = stream();
     for error in [
         unix.enable::<SoMark>(),
         unix.enable::<SoPriority>(),
@@ -387,7 +393,7 @@ fn messages_of_packets_are_refused_on_local_sockets() {
         let error: FamilyError = cause(&error.unwrap_err()).unwrap();
         assert_eq!((error.what, error.found), ("socket", libc::AF_UNIX));
     }
-    let udp = UdpSocket::bind(V4).unwrap();
+    let udp = bound(V4);
     let error: FamilyError = cause(&udp.enable::<ScmInq>().unwrap_err()).unwrap();
     assert_eq!((error.expected, error.found), ("AF_UNIX", libc::AF_INET));
 

@@ -5,7 +5,7 @@ mod common;
 
 use std::{
     io::{self, ErrorKind},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     os::fd::{AsFd, OwnedFd},
     sync::{Mutex, mpsc},
     thread,
@@ -16,7 +16,11 @@ use ancillary::{
     ControlBuf, MsgHdr, SockAddr, SocketExt,
     message::{Ecn, HopLimit, IpTtl, Ipv6HopLimit, PktInfo, ScmRights, Timestamp, TrafficClass},
 };
-use common::{TIMEOUT, has_v6, skipped};
+use common::{
+    TIMEOUT, has_v6,
+    pairs::{V4, addrs, bound, tcp},
+    skipped,
+};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 
 type Meta = (PktInfo, HopLimit, TrafficClass);
@@ -36,21 +40,11 @@ fn exchange(from: &impl AsFd, to: &impl AsFd, addr: SocketAddr) {
     assert_eq!((info.map(|info| info.addr()), hops, class), (Some(addr.ip()), Some(HopLimit(9)), Some(CLASS)));
 }
 
-fn hosts(test: &str) -> &'static [&'static str] {
-    if has_v6(test) { &["127.0.0.1:0", "[::1]:0"] } else { &["127.0.0.1:0"] }
-}
-
-fn udp(addr: &str) -> UdpSocket {
-    let socket = UdpSocket::bind(addr).unwrap();
-    socket.set_read_timeout(TIMEOUT).unwrap();
-    socket
-}
-
 #[test]
 fn sockets_of_std_nix_and_socket2_are_the_same() {
-    for host in hosts("sockets_of_std_nix_and_socket2_are_the_same") {
-        let (std_socket, ours) = (udp(host), udp(host));
-        let of_nix: OwnedFd = udp(host).into();
+    for host in addrs("sockets_of_std_nix_and_socket2_are_the_same") {
+        let (std_socket, ours) = (bound(host), bound(host));
+        let of_nix: OwnedFd = bound(host).into();
         let domain = socket2::Domain::for_address(ours.local_addr().unwrap());
         let of_socket2 = socket2::Socket::new(domain, socket2::Type::DGRAM, None).unwrap();
         of_socket2.bind(&host.parse::<SocketAddr>().unwrap().into()).unwrap();
@@ -70,7 +64,7 @@ fn a_socket_of_tokio_waits_and_then_reads() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
     runtime.block_on(async {
         let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let (client, addr) = (udp("127.0.0.1:0"), server.local_addr().unwrap());
+        let (client, addr) = (bound(V4), server.local_addr().unwrap());
         server.enable::<Meta>().unwrap();
         let (mut data, mut control) = ([0; 64], ControlBuf::<Meta>::new());
         let early = server.try_io(Interest::READABLE, || server.recv_msg(&mut data, &mut control).map(|m| m.len()));
@@ -93,12 +87,9 @@ fn a_socket_of_tokio_waits_and_then_reads() {
 
 #[test]
 fn tcp_gathers_and_scatters_both_ways() {
-    for host in hosts("tcp_gathers_and_scatters_both_ways") {
-        let listener = TcpListener::bind(host).unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (server, _) = listener.accept().unwrap();
+    for host in addrs("tcp_gathers_and_scatters_both_ways") {
+        let (server, client) = tcp(host);
         for (from, to) in [(&client, &server), (&server, &client)] {
-            to.set_read_timeout(TIMEOUT).unwrap();
             assert_eq!(MsgHdr::new().data(b"two ").data(b"pieces").send_all(from).unwrap(), 10);
             let (mut data, mut control) = ([0; 10], ControlBuf::<()>::new());
             let message = to.recv_exact(&mut data, &mut control).unwrap();
@@ -181,8 +172,8 @@ fn a_raw_icmpv6_socket_sets_and_sees_the_hop_limit() {
 /// TS02, TS17
 #[test]
 fn a_timestamp_lies_between_sending_and_receiving() {
-    for host in hosts("a_timestamp_lies_between_sending_and_receiving") {
-        let (a, b) = (udp(host), udp(host));
+    for host in addrs("a_timestamp_lies_between_sending_and_receiving") {
+        let (a, b) = (bound(host), bound(host));
         b.enable::<Timestamp>().unwrap();
         for _ in 0..5 {
             let before = SystemTime::now();
@@ -202,8 +193,8 @@ fn a_timestamp_lies_between_sending_and_receiving() {
 fn many_threads_share_a_socket() {
     const EACH: usize = 200;
     const WRITERS: usize = 4;
-    let receiver = udp("127.0.0.1:0");
-    let sender = udp("127.0.0.1:0");
+    let receiver = bound(V4);
+    let sender = bound(V4);
     receiver.enable::<Meta>().unwrap();
     let to = SockAddr::from(receiver.local_addr().unwrap());
     // So many datagrams are on the way at most: the socket's buffer holds more.
@@ -244,7 +235,7 @@ fn many_threads_share_a_socket() {
 /// Sockets of other families take no descriptors, and say nothing: that is the kernel's way.
 #[test]
 fn descriptors_over_udp_go_nowhere() {
-    let (a, b) = (udp("127.0.0.1:0"), udp("127.0.0.1:0"));
+    let (a, b) = (bound(V4), bound(V4));
     MsgHdr::new().to(b.local_addr().unwrap()).data(b"x").control(ScmRights::new([&a])).send(&a).unwrap();
     let message = b.recv_fds::<1>(&mut [0; 1]).unwrap();
     assert_eq!((message.len(), message.fds().count()), (1, 0));

@@ -6,7 +6,7 @@ mod common;
 use std::{
     io::{ErrorKind, IoSlice, IoSliceMut, Read, Write},
     mem::MaybeUninit,
-    net::{Shutdown, TcpListener, TcpStream, UdpSocket},
+    net::{Shutdown, TcpListener, TcpStream},
     thread,
 };
 
@@ -16,7 +16,11 @@ use ancillary::{
     message::{Credentials, ScmRights, ScmRightsSpace},
     set_option,
 };
-use common::{cause, no_leak, open_count, pair, skipped, stream};
+use common::{
+    cause, no_leak, open_count,
+    pairs::{self, V4, bound, pair, stream},
+    skipped,
+};
 use nix::{
     libc,
     sys::socket::{AddressFamily, SockFlag, SockType, socket},
@@ -25,9 +29,8 @@ use nix::{
 const SO_PASSPIDFD: i32 = 76; // include/uapi/asm-generic/socket.h
 
 fn tcp() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let a = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (a, listener.accept().unwrap().0)
+    let (server, client) = pairs::tcp(V4);
+    (client, server)
 }
 
 #[test]
@@ -127,7 +130,7 @@ fn a_clean_end_is_not_truncated() {
 #[test]
 fn a_buffer_that_is_cleared_or_refused_knows_no_peer_and_no_message() {
     no_leak(|| {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let socket = bound(V4);
         socket.connect(socket.local_addr().unwrap()).unwrap();
         socket.enable::<ancillary::message::HopLimit>().unwrap();
         let mut control = ControlBuf::<ancillary::message::HopLimit>::new();
@@ -240,7 +243,7 @@ fn what_tcp_discards_is_not_received() {
 #[test]
 fn what_a_cut_datagram_filled_is_no_more_than_there_was_room() {
     no_leak(|| {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let socket = bound(V4);
         socket.connect(socket.local_addr().unwrap()).unwrap();
         socket.send(b"0123456789").unwrap();
         let (mut data, mut later, mut header) = ([0; 4], [MaybeUninit::new(b'?'); 4], MsgHdrMut::new());

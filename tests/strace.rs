@@ -4,18 +4,18 @@
 
 mod common;
 
-use std::{
-    env,
-    net::{Ipv4Addr, UdpSocket},
-    os::{fd::AsFd, unix::net::UnixDatagram},
-    process::Command,
-};
+use std::{env, net::Ipv4Addr, os::fd::AsFd, process::Command};
 
 use ancillary::{
     ControlBuf, ControlVec, MsgHdr, SocketExt, cmsg,
     message::{Credentials, ExtendedError, IpPktInfo, IpTos, IpTtl, ScmRights, Timestamp},
 };
-use common::{TIMEOUT, skipped};
+use common::{
+    TIMEOUT,
+    pairs::{V4, bound, closed, datagrams},
+    skipped,
+};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// Set in the process that a test starts to run itself again.
 const CHILD: &str = "ANCILLARY_STRACE_CHILD";
@@ -70,7 +70,7 @@ fn says(line: &str, what: &[&str]) {
 #[test]
 fn descriptors_and_credentials() {
     let scene = || {
-        let (a, b) = UnixDatagram::pair().unwrap();
+        let (a, b) = datagrams();
         b.enable::<(Credentials, Timestamp)>().unwrap();
         let control = (ScmRights::new([a.as_fd(), b.as_fd()]), Credentials::own());
         MsgHdr::new().data(b"rights").control(control).send(&a).unwrap();
@@ -90,8 +90,7 @@ fn descriptors_and_credentials() {
 #[test]
 fn time_to_live_service_and_packet_info() {
     let scene = || {
-        let (a, b) = (UdpSocket::bind("0.0.0.0:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
-        b.set_read_timeout(TIMEOUT).unwrap();
+        let (a, b) = (bound("0.0.0.0:0"), bound(V4));
         b.enable::<(IpTtl, IpTos, IpPktInfo)>().unwrap();
         let source = IpPktInfo::source(Ipv4Addr::new(127, 0, 0, 9));
         let mut message = MsgHdr::new();
@@ -115,10 +114,12 @@ fn time_to_live_service_and_packet_info() {
 #[test]
 fn an_entry_of_the_error_queue() {
     let scene = || {
-        let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (nobody, _closed) = closed(Ipv4Addr::LOCALHOST.into());
+        let socket = bound(V4);
         socket.enable::<ExtendedError>().unwrap();
         MsgHdr::new().to(nobody).data(b"anyone").send(&socket).unwrap();
+        let mut fds = [PollFd::new(socket.as_fd(), PollFlags::empty())];
+        assert_eq!(poll(&mut fds, PollTimeout::try_from(TIMEOUT.unwrap()).unwrap()).unwrap(), 1);
         socket.recv_error(&mut [0; 64], &mut ControlBuf::<ExtendedError>::new()).unwrap();
     };
     let Some(log) = traced("an_entry_of_the_error_queue", scene) else { return };

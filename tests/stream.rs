@@ -6,7 +6,7 @@ mod common;
 
 use std::{
     io::{self, ErrorKind, IoSlice, Read, Write},
-    net::{TcpListener, TcpStream, UdpSocket},
+    net::UdpSocket,
     os::{
         fd::{AsFd, OwnedFd},
         linux::net::SocketAddrExt,
@@ -21,13 +21,14 @@ use ancillary::{
     set_option,
 };
 use common::{
-    TIMEOUT, no_leak, open_count,
+    no_leak, open_count,
+    pairs::{self, V4, bound, pair},
     pipes::{contents, numbered},
 };
 use nix::{
     libc,
     poll::{PollFd, PollFlags, poll},
-    sys::socket::{AddressFamily, SockFlag, SockType, socketpair},
+    sys::socket::SockType,
 };
 
 const IOV_MAX: usize = 1024;
@@ -35,27 +36,18 @@ const IOV_MAX: usize = 1024;
 /// Any two ends; std's `UnixStream` does for all, what matters here is that they block or do not.
 type Pair = (UnixStream, UnixStream);
 
-fn with_timeouts((a, b): (OwnedFd, OwnedFd)) -> Pair {
-    let (a, b) = (UnixStream::from(a), UnixStream::from(b));
-    for socket in [&a, &b] {
-        socket.set_read_timeout(TIMEOUT).unwrap();
-        socket.set_write_timeout(TIMEOUT).unwrap();
-    }
-    (a, b)
-}
-
-fn socket_pair(kind: SockType) -> Pair {
-    with_timeouts(socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC).unwrap())
-}
-
 fn unix() -> Pair {
-    socket_pair(SockType::Stream)
+    pair(SockType::Stream)
+}
+
+/// Of any sockets.
+fn both(a: impl Into<OwnedFd>, b: impl Into<OwnedFd>) -> Pair {
+    (UnixStream::from(a.into()), UnixStream::from(b.into()))
 }
 
 fn tcp() -> Pair {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let a = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    with_timeouts((a.into(), listener.accept().unwrap().0.into()))
+    let (server, client) = pairs::tcp(V4);
+    both(client, server)
 }
 
 fn nonblocking((a, b): Pair) -> Pair {
@@ -385,18 +377,18 @@ fn an_empty_datagram_is_neither_the_end_nor_nothing() {
     no_leak(|| {
         let name = SocketAddr::from_abstract_name(format!("ancillary-stream-{}", std::process::id())).unwrap();
         let (named, name) = (UnixDatagram::bind_addr(&name).unwrap(), SockAddr::from(&name));
-        let [free, asked, one, two] = [(); 4].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+        let [free, asked, one, two] = [(); 4].map(|()| bound(V4));
         let addr = |socket: &UdpSocket| SockAddr::from(socket.local_addr().unwrap());
         one.connect(two.local_addr().unwrap()).unwrap();
         two.connect(one.local_addr().unwrap()).unwrap();
         let (free_name, asked_name, one_name) = (addr(&free), addr(&asked), addr(&one));
         // Sender and receiver, where to send, and from whom it comes.
         let cases = [
-            (socket_pair(SockType::Datagram), None, None),
-            (socket_pair(SockType::SeqPacket), None, None),
-            (with_timeouts((named.try_clone().unwrap().into(), named.into())), Some(name), Some(name)),
-            (with_timeouts((free.into(), asked.into())), Some(asked_name), Some(free_name)),
-            (with_timeouts((one.into(), two.into())), None, Some(one_name)),
+            (pair(SockType::Datagram), None, None),
+            (pair(SockType::SeqPacket), None, None),
+            (both(named.try_clone().unwrap(), named), Some(name), Some(name)),
+            (both(free, asked), Some(asked_name), Some(free_name)),
+            (both(one, two), None, Some(one_name)),
         ];
         for (pair, to, from) in cases {
             let ((a, b), mut data, mut control) = (nonblocking(pair), [0; 4], ControlBuf::<()>::new());

@@ -14,7 +14,7 @@ use ancillary::{
     ControlBuf, ControlVec, FamilyError, MsgFlags, MsgHdrMut, RecvFlags, SocketExt, cmsg,
     message::{TcpCmInq, Timestamp},
 };
-use common::{TIMEOUT, cause, skipped, stream};
+use common::{TIMEOUT, cause, pairs::stream, skipped};
 use nix::libc;
 use socket2::{Domain, Protocol, Socket, Type};
 

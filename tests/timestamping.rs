@@ -5,8 +5,8 @@
 mod common;
 
 use std::{
-    net::UdpSocket,
-    os::{fd::AsFd, unix::net::UnixDatagram},
+    net::{SocketAddr, UdpSocket},
+    os::fd::AsFd,
     time::{Duration, SystemTime},
 };
 
@@ -16,13 +16,15 @@ use ancillary::{
         RecvList, ScmTimestamping, ScmTimestampingOptStats, ScmTimestampingPktInfo, SoTimestamping, Timestamp,
         TimestampingFlags as Flags,
     },
-    set_option,
+    set_option, socket_family,
 };
 use common::{
-    cause,
-    inet::{V4, addrs, errno, send, tcp, udp},
+    TIMEOUT, cause,
+    namespace::Namespace,
+    pairs::{V4, addrs, datagrams, errno, send, tcp, udp},
 };
 use nix::libc;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// Stamping is switched on some time after it was asked for: so many packets are tried.
 const TRIES: usize = 200_000;
@@ -31,12 +33,18 @@ fn flags_of(socket: &impl AsFd) -> Flags {
     SoTimestamping::get(socket).unwrap().0
 }
 
+fn is_raw(socket: &impl AsFd) -> bool {
+    SockRef::from(socket).r#type().unwrap() == Type::RAW
+}
+
 /// What arrives with the next four bytes, and how many messages.
 fn next<O, L: for<'a> RecvList<Output<'a> = O>>(socket: &impl AsFd) -> (usize, O) {
-    let (mut data, mut control) = ([0; 4], ControlBuf::<L>::new());
-    let message = socket.recv_msg(&mut data, &mut control).unwrap();
+    // TCP has more than that perhaps, a raw socket the header of IPv4 before it.
+    let room = if socket_family(socket).unwrap() == libc::AF_INET && is_raw(socket) { 24 } else { 4 };
+    let (mut data, mut control) = ([0; 24], ControlBuf::<L>::new());
+    let message = socket.recv_msg(&mut data[..room], &mut control).unwrap();
     message.require_complete().unwrap();
-    assert_eq!(message.data(), b"data");
+    assert!(message.data().ends_with(b"data"));
     (message.cmsgs().count(), message.extract())
 }
 
@@ -88,26 +96,64 @@ fn every_received_datagram_is_stamped_by_software_alone() {
 fn a_stamp_has_to_be_made_and_reported() {
     for addr in addrs("a_stamp_has_to_be_made_and_reported") {
         let _others = stamped(addr);
-        for (flags, both) in [
-            (Flags::empty(), false),
-            (Flags::RX_SOFTWARE, false),
-            (Flags::RX_HARDWARE, false),
-            (Flags::RX_HARDWARE | Flags::RAW_HARDWARE, false),
-            (Flags::RX_SOFTWARE | Flags::SOFTWARE, true),
-        ] {
-            let (receiver, sender) = udp(addr);
-            SoTimestamping(flags).set(&receiver).unwrap();
-            send(&sender, ()).unwrap();
-            let (count, stamps) = next::<_, ScmTimestamping>(&receiver);
-            assert_eq!((count, stamps.is_some()), (both.into(), both), "{flags:?}");
+        made_and_reported(|| udp(addr));
+    }
+}
 
-            receiver.enable::<Timestamp>().unwrap();
-            assert_eq!(flags_of(&receiver), flags, "the other option has its own place");
-            send(&sender, ()).unwrap();
-            let (count, (stamp, stamps)) = next::<_, (Timestamp, ScmTimestamping)>(&receiver);
-            assert_eq!((count, stamps.is_some()), (1 + usize::from(both), both), "{flags:?}");
-            assert!(stamps.is_none_or(|stamps| stamps.software == stamp), "{stamps:?} {stamp:?}");
+/// TS01
+#[test]
+fn a_stamp_has_to_be_made_and_reported_on_raw_sockets() {
+    const EXPERIMENT: i32 = 253; // RFC 3692
+    let test = "a_stamp_has_to_be_made_and_reported_on_raw_sockets";
+    let Some(host) = Namespace::new(test) else { return };
+    host.run(|| {
+        for addr in addrs(test) {
+            let _others = stamped(addr);
+            let to: SocketAddr = addr.parse().unwrap();
+            let raw = || Socket::new(Domain::for_address(to), Type::RAW, Some(Protocol::from(EXPERIMENT))).unwrap();
+            made_and_reported(|| {
+                let (receiver, sender) = (raw(), raw());
+                receiver.set_read_timeout(TIMEOUT).unwrap();
+                // What the sender gets itself it does not read.
+                sender.connect(&to.into()).unwrap();
+                (receiver, sender)
+            });
         }
+    });
+}
+
+fn made_and_reported<S: AsFd>(pair: impl Fn() -> (S, S)) {
+    for (flags, both) in [
+        (Flags::empty(), false),
+        (Flags::RX_SOFTWARE, false),
+        (Flags::RX_HARDWARE, false),
+        (Flags::RX_HARDWARE | Flags::RAW_HARDWARE, false),
+        (Flags::RX_SOFTWARE | Flags::SOFTWARE, true),
+    ] {
+        let (receiver, sender) = pair();
+        SoTimestamping(flags).set(&receiver).unwrap();
+        send(&sender, ()).unwrap();
+        let (count, stamps) = next::<_, ScmTimestamping>(&receiver);
+        assert_eq!((count, stamps.is_some()), (both.into(), both), "{flags:?}");
+
+        receiver.enable::<Timestamp>().unwrap();
+        assert_eq!(flags_of(&receiver), flags, "the other option has its own place");
+        send(&sender, ()).unwrap();
+        let (count, (stamp, stamps)) = next::<_, (Timestamp, ScmTimestamping)>(&receiver);
+        assert_eq!((count, stamps.is_some()), (1 + usize::from(both), both), "{flags:?}");
+        assert!(stamp.is_some_and(|stamp| age(stamp) < Duration::from_secs(60)));
+        assert!(stamps.is_none_or(|stamps| stamps.software == stamp), "{stamps:?} {stamp:?}");
+    }
+    // In microseconds, unless nanoseconds are asked for too (SO_TIMESTAMP, SO_TIMESTAMPNS).
+    let (receiver, sender) = pair();
+    for (option, expected) in [(libc::SO_TIMESTAMP, libc::SO_TIMESTAMP), (libc::SO_TIMESTAMPNS, libc::SO_TIMESTAMPNS)] {
+        set_option(&receiver, libc::SOL_SOCKET, option, 1).unwrap();
+        send(&sender, ()).unwrap();
+        let (mut data, mut control) = ([0; 64], ControlBuf::<Timestamp>::new());
+        let message = receiver.recv_msg(&mut data, &mut control).unwrap();
+        let ids: Vec<_> = message.cmsgs().map(|cmsg| (cmsg.id().level(), cmsg.id().ty())).collect();
+        assert_eq!(ids, [(libc::SOL_SOCKET, expected)]);
+        assert!(age(message.extract().unwrap()) < Duration::from_secs(60));
     }
 }
 
@@ -198,7 +244,7 @@ fn the_stamping_interface_comes_with_hardware_stamps_alone() {
 
 #[test]
 fn stamps_are_of_packets_alone() {
-    let (unix, _) = UnixDatagram::pair().unwrap();
+    let (unix, _) = datagrams();
     let stats = unix.enable::<ScmTimestampingOptStats<'_>>();
     let set = SoTimestamping(Flags::SOFTWARE).set(&unix);
     for result in [unix.enable::<ScmTimestamping>(), unix.enable::<ScmTimestampingPktInfo>(), stats, set] {

@@ -6,13 +6,13 @@ mod common;
 
 use std::{
     io::{self, Read, Write},
-    net::SocketAddr,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
 };
 
 use ancillary::{
-    ControlVec, EncodeError, MsgFlags, MsgHdr, MsgHdrMut, RawCmsg, RecvControl, RecvFlags, SocketExt,
+    ControlVec, EncodeError, MsgFlags, MsgHdr, MsgHdrMut, RawCmsg, RecvControl, RecvFlags, SockAddr, SocketExt,
     cmsg::CmsgId,
+    interface,
     message::{
         ScmTimestamping, ScmTimestampingOptStats, ScmTsOptId, SoTimestamping, TcpNla, TimestampingFlags as Flags,
     },
@@ -20,14 +20,15 @@ use ancillary::{
 };
 use common::{
     TIMEOUT, cause,
-    inet::{V4, addrs, errno, send, tcp, udp},
-    inside::{Place, inside, ip},
+    kinds::{let_ping, senders},
+    namespace::Namespace,
+    pairs::{V4, addrs, errno, send, tcp, udp},
     skipped,
 };
 use nix::{
     libc,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket},
+    sys::socket::{AddressFamily, SockFlag, SockType, socket},
 };
 
 /// What `SCM_TSTAMP_*` of include/uapi/linux/errqueue.h says that a stamp is of.
@@ -41,7 +42,8 @@ struct Report {
     of: u32,
     id: u32,
     stamps: ScmTimestamping,
-    data: usize,
+    level: i32,
+    data: Vec<u8>,
 }
 
 /// The next report, if there is one.
@@ -58,13 +60,17 @@ fn report(socket: &impl AsFd) -> Option<Report> {
     message.require_complete().unwrap();
     assert!(message.flags().contains(MsgFlags::ERRQUEUE));
     let is_error = |id: CmsgId| {
-        let ids = [(libc::SOL_IP, libc::IP_RECVERR), (libc::SOL_IPV6, libc::IPV6_RECVERR)];
+        const PACKET_TX_TIMESTAMP: i32 = 16;
+        let packet = (libc::SOL_PACKET, PACKET_TX_TIMESTAMP);
+        let ids = [(libc::SOL_IP, libc::IP_RECVERR), (libc::SOL_IPV6, libc::IPV6_RECVERR), packet];
         ids.contains(&(id.level(), id.ty()))
     };
-    let error = message.cmsgs().find(|cmsg| is_error(cmsg.id())).unwrap().payload();
+    let error = message.cmsgs().find(|cmsg| is_error(cmsg.id())).unwrap();
+    let (level, error) = (error.id().level(), error.payload());
     let word = |at: usize| u32::from_ne_bytes(error[at..at + 4].try_into().unwrap());
     assert_eq!((word(0) as i32, error[4]), (libc::ENOMSG, libc::SO_EE_ORIGIN_TIMESTAMPING));
-    Some(Report { of: word(8), id: word(12), stamps: message.extract().unwrap(), data: message.len() })
+    let (of, id, len, stamps) = (word(8), word(12), message.len(), message.extract().unwrap());
+    Some(Report { of, id, stamps, level, data: data[..len].to_vec() })
 }
 
 /// Waits until a report is there.
@@ -120,28 +126,26 @@ fn a_message_chooses_its_own_stamps() {
 
 /// TS08
 #[test]
-fn a_raw_packet_chooses_its_own_stamps() {
-    let test = "a_raw_packet_chooses_its_own_stamps";
-    if !inside(test, Place::Network) || !ip(test, "link set lo up") {
-        return;
-    }
-    for addr in addrs(test) {
-        let to: SocketAddr = addr.parse().unwrap();
-        let (family, protocol) = match to {
-            SocketAddr::V4(_) => (AddressFamily::Inet, SockProtocol::Icmp),
-            SocketAddr::V6(_) => (AddressFamily::Inet6, SockProtocol::IcmpV6),
-        };
-        let raw: OwnedFd = socket(family, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol).unwrap();
-        SoTimestamping(Flags::SOFTWARE | Flags::OPT_TSONLY | Flags::OPT_ID).set(&raw).unwrap();
-        let send = |flags| {
-            let echo = [if to.is_ipv4() { 8 } else { 128 }, 0, 0, 0, 0, 0, 0, 0];
-            MsgHdr::new().to(to).data(&echo).control(SoTimestamping(flags)).send(&raw).unwrap();
-            reported(&raw)
-        };
-        assert_eq!(send(Flags::empty()), []);
-        let found = send(Flags::TX_SCHED | Flags::TX_SOFTWARE);
-        assert!(matches!(found[..], [(a, SND), (b, SCHED)] if a == b), "{found:?}");
-    }
+fn a_message_chooses_its_own_stamps_on_every_kind_of_socket() {
+    let test = "a_message_chooses_its_own_stamps_on_every_kind_of_socket";
+    let Some(host) = Namespace::new(test) else { return };
+    let_ping(&host);
+    host.run(|| {
+        for sender in senders(test) {
+            SoTimestamping(Flags::SOFTWARE | Flags::OPT_TSONLY | Flags::OPT_ID).set(&sender.socket).unwrap();
+            let data = sender.data(b"data");
+            let send = |flags: Option<Flags>| {
+                let control = flags.map(SoTimestamping);
+                MsgHdr::new().to(sender.to).data(&data).control(control).send(&sender.socket).unwrap();
+                reported(&sender.socket)
+            };
+            assert_eq!(send(None), [], "{sender:?}");
+            assert_eq!(send(Some(Flags::empty())), [], "{sender:?}");
+            let found = send(Some(Flags::TX_SCHED | Flags::TX_SOFTWARE));
+            assert!(matches!(found[..], [(a, SND), (b, SCHED)] if a == b), "{sender:?} {found:?}");
+            assert_eq!(send(None), [], "{sender:?}: it was for one packet");
+        }
+    });
 }
 
 /// TS14
@@ -189,7 +193,7 @@ fn reports_say_which_send_they_are_of() {
             for id in 0..3 {
                 send(&sender, ()).unwrap();
                 let report = report(&sender).unwrap();
-                assert_eq!((report.of, report.id, report.data), (SND, id, data), "{addr}");
+                assert_eq!((report.of, report.id, report.data.len()), (SND, id, data), "{addr}");
             }
         }
     }
@@ -207,6 +211,84 @@ fn reports_say_which_send_they_are_of() {
         found.sort_unstable();
         assert_eq!(found, [(last, SND), (last, ACK)]);
     }
+}
+
+/// TS09
+#[test]
+fn reports_say_which_packet_they_are_of_on_every_kind_of_socket() {
+    let test = "reports_say_which_packet_they_are_of_on_every_kind_of_socket";
+    let Some(host) = Namespace::new(test) else { return };
+    let_ping(&host);
+    host.run(|| {
+        for only in [Flags::empty(), Flags::OPT_TSONLY] {
+            for sender in senders(test) {
+                let flags = Flags::SOFTWARE | Flags::OPT_ID | Flags::TX_SOFTWARE | Flags::TX_SCHED | only;
+                SoTimestamping(flags).set(&sender.socket).unwrap();
+                let data = sender.data(b"the end of it");
+                for id in 0..3 {
+                    MsgHdr::new().to(sender.to).data(&data).send(&sender.socket).unwrap();
+                    let mut found = [(); 2].map(|()| report(&sender.socket).unwrap());
+                    found.sort_by_key(|report| report.of);
+                    let case = format!("{sender:?} {found:?}");
+                    assert_eq!(
+                        found.each_ref().map(|report| (report.of, report.id)),
+                        [(SND, id), (SCHED, id)],
+                        "{case}"
+                    );
+                    // The packet comes back from the IP header on, or nothing of it.
+                    for report in &found {
+                        assert_eq!(report.data.ends_with(b"the end of it"), only.is_empty(), "{case}");
+                        assert_eq!(report.data.is_empty(), !only.is_empty(), "{case}");
+                    }
+                    assert!(report(&sender.socket).is_none(), "{case}");
+                }
+            }
+        }
+    });
+}
+
+/// TS09
+#[test]
+fn reports_say_which_frame_they_are_of() {
+    let test = "reports_say_which_frame_they_are_of";
+    let Some(host) = Namespace::new(test) else { return };
+    host.run(|| {
+        // struct sockaddr_ll: family, protocol (local experimental), interface, length of the address, address
+        let mut to = [0; 20];
+        to[..2].copy_from_slice(&(libc::AF_PACKET as u16).to_ne_bytes());
+        to[2..4].copy_from_slice(&[0x88, 0xb5]);
+        to[4..8].copy_from_slice(&interface::index("lo").unwrap().to_ne_bytes());
+        to[11] = 6;
+        let to = SockAddr::from_bytes(&to).unwrap();
+        let header = [&[0; 12][..], &[0x88, 0xb5]].concat();
+        for (ty, before) in [(SockType::Raw, &header[..]), (SockType::Datagram, &[])] {
+            let frame = [before, b"the end of it"].concat();
+            for only in [Flags::empty(), Flags::OPT_TSONLY] {
+                let packet = socket(AddressFamily::Packet, ty, SockFlag::SOCK_CLOEXEC, None).unwrap();
+                let send = || assert_eq!(MsgHdr::new().to(to).data(&frame).send(&packet).unwrap(), frame.len());
+                send();
+                assert!(report(&packet).is_none(), "nobody asked for it");
+                let flags = Flags::SOFTWARE | Flags::OPT_ID | Flags::TX_SOFTWARE | Flags::TX_SCHED | only;
+                SoTimestamping(flags).set(&packet).unwrap();
+                for id in 0..3 {
+                    send();
+                    let mut found = [(); 2].map(|()| report(&packet).unwrap());
+                    found.sort_by_key(|report| report.of);
+                    assert_eq!(found.each_ref().map(|report| (report.of, report.id)), [(SND, id), (SCHED, id)]);
+                    for report in &found {
+                        assert_eq!(report.level, libc::SOL_PACKET);
+                        assert_eq!(report.data.ends_with(b"the end of it"), only.is_empty(), "{found:?}");
+                        assert_eq!(report.data.is_empty(), !only.is_empty(), "{found:?}");
+                    }
+                    assert!(report(&packet).is_none());
+                }
+                // For one frame, in place of the socket's own.
+                let chosen = SoTimestamping(Flags::TX_SCHED);
+                MsgHdr::new().to(to).data(&frame).control(chosen).send(&packet).unwrap();
+                assert_eq!(reported(&packet), [(3, SCHED)]);
+            }
+        }
+    });
 }
 
 #[test]

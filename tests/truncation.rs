@@ -9,7 +9,7 @@ use std::{
     fs::File,
     io::{ErrorKind, IoSlice, Write},
     net::{Ipv4Addr, Ipv6Addr, UdpSocket},
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    os::fd::OwnedFd,
 };
 
 use ancillary::{
@@ -22,22 +22,18 @@ use ancillary::{
     },
     parser::ControlMessage,
 };
-use common::{TIMEOUT, has_v6, no_leak, open_count, pipes::contents};
-use nix::{
-    libc,
-    sys::socket::{AddressFamily, SockFlag, SockType, socketpair},
+use common::{
+    has_v6, no_leak, open_count,
+    pairs::{self, asked},
+    pipes::contents,
 };
+use nix::{libc, sys::socket::SockType};
 
 const DATA: &[u8] = b"the data is intact";
 const HEADER: usize = 16;
 
-/// A receiver with these messages enabled, and a sender connected to it.
 fn pair<L: RecvList>(host: &str) -> (UdpSocket, UdpSocket) {
-    let (receiver, sender) = (UdpSocket::bind((host, 0)).unwrap(), UdpSocket::bind((host, 0)).unwrap());
-    receiver.set_read_timeout(TIMEOUT).unwrap();
-    receiver.enable::<L>().unwrap();
-    sender.connect(receiver.local_addr().unwrap()).unwrap();
-    (receiver, sender)
+    asked::<L>((host, 0))
 }
 
 /// What the kernel has to deliver: the type, and its bytes.
@@ -279,14 +275,6 @@ fn the_first_byte_of_an_int_is_not_its_value() {
     });
 }
 
-/// Any type; std's `UnixStream` does for all, what matters here is the timeout.
-fn pair_of(kind: SockType) -> (OwnedFd, UnixStream) {
-    let (a, b) = socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC).unwrap();
-    let b = UnixStream::from(b);
-    b.set_read_timeout(TIMEOUT).unwrap();
-    (a, b)
-}
-
 /// The read end of a pipe that holds a text and whose other end is closed.
 fn holding(text: &str) -> OwnedFd {
     let (reader, writer) = nix::unistd::pipe().unwrap();
@@ -304,7 +292,7 @@ fn credentials_and_descriptors_are_each_cut_in_their_own_way() {
         let id = CmsgId::new(libc::SOL_SOCKET, libc::SCM_CREDENTIALS);
         let credentials = [(ControlMessage::Credentials(own), id, wire)];
         for kind in [SockType::Stream, SockType::Datagram, SockType::SeqPacket] {
-            let (a, b) = pair_of(kind);
+            let (a, b) = pairs::pair(kind);
             b.enable::<Credentials>().unwrap();
             for size in 0..=Meta::SPACE + 8 {
                 let fds = ["one", "two"].map(holding);
@@ -352,7 +340,7 @@ fn a_control_buffer_that_is_full_half_way_is_flagged_and_leaks_nothing() {
     no_leak(|| {
         let (header, space) = (cmsg::len(0).unwrap(), cmsg::space(8).unwrap());
         for size in 0..=3 * space + 8 {
-            let (a, b) = pair_of(SockType::Stream);
+            let (a, b) = pairs::pair(SockType::Stream);
             let fds = ["0", "1", "2", "3", "4", "5"].map(holding);
             fds.chunks(2).for_each(|two| assert_eq!(a.send_fds(b"ab", two).unwrap(), 2));
             drop(fds);
@@ -376,7 +364,7 @@ fn a_control_buffer_that_is_full_half_way_is_flagged_and_leaks_nothing() {
 #[test]
 fn what_was_cut_before_it_would_block_is_still_flagged_at_the_end() {
     no_leak(|| {
-        let (a, b) = pair_of(SockType::Stream);
+        let (a, b) = pairs::pair(SockType::Stream);
         b.set_nonblocking(true).unwrap();
         let (mut frame, mut control) = ([0; 4], ControlVec::<()>::with_capacity(0));
         let mut exact = RecvExact::new();

@@ -5,7 +5,6 @@ mod common;
 
 use std::{
     io::ErrorKind,
-    os::unix::net::UnixDatagram,
     time::{Duration, SystemTime},
 };
 
@@ -14,18 +13,11 @@ use ancillary::{
     message::{Credentials, ScmRights, ScmRightsSpace, Timestamp},
     parser::ControlMessage,
 };
-use common::{KINDS, TIMEOUT, pair};
+use common::pairs::{KINDS, datagrams, pair};
 use nix::{
     libc,
     sys::socket::{SockType, getsockopt, sockopt::PeerCredentials},
 };
-
-fn datagrams() -> (UnixDatagram, UnixDatagram) {
-    let (a, b) = UnixDatagram::pair().unwrap();
-    a.set_read_timeout(TIMEOUT).unwrap();
-    b.set_read_timeout(TIMEOUT).unwrap();
-    (a, b)
-}
 
 /// CR01, CR03
 #[test]

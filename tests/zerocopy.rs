@@ -6,18 +6,22 @@ mod common;
 
 use std::{
     io::{self, ErrorKind, Read},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
-    os::{fd::AsFd, unix::net::UnixStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
+    os::fd::AsFd,
     sync::Arc,
     time::Duration,
 };
 
 use ancillary::{
     Completion, ControlBuf, EncodeError, ErrorQueue, MsgHdr, SendFlags, SocketExt, ZeroCopy, ZeroCopyBuf,
-    message::{ExtendedError, HopLimit, Meaning, UdpSegment},
+    cmsg::CmsgId,
+    message::{ExtendedError, HopLimit, Meaning, Origin, UdpSegment, ZeroCopied},
     set_option,
 };
-use common::{TIMEOUT, cause, has_v6};
+use common::{
+    cause,
+    pairs::{self, V4, bound, closed, stream},
+};
 use nix::{
     libc,
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -26,29 +30,42 @@ use nix::{
 const WAIT: Duration = Duration::from_secs(20);
 
 fn tcp(ip: IpAddr) -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind((ip, 0)).unwrap();
-    let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let peer = listener.accept().unwrap().0;
-    for socket in [&socket, &peer] {
-        socket.set_read_timeout(TIMEOUT).unwrap();
-        socket.set_write_timeout(TIMEOUT).unwrap();
-    }
+    let (peer, socket) = pairs::tcp((ip, 0));
     (socket, peer)
 }
 
 fn udp(ip: IpAddr) -> (UdpSocket, UdpSocket) {
-    let (socket, peer) = (UdpSocket::bind((ip, 0)).unwrap(), UdpSocket::bind((ip, 0)).unwrap());
-    socket.connect(peer.local_addr().unwrap()).unwrap();
-    peer.set_read_timeout(TIMEOUT).unwrap();
+    let (peer, socket) = pairs::udp((ip, 0));
     (socket, peer)
 }
 
 fn ips(test: &str) -> Vec<IpAddr> {
-    let mut ips = vec![Ipv4Addr::LOCALHOST.into()];
-    if has_v6(test) {
-        ips.push(Ipv6Addr::LOCALHOST.into());
+    pairs::addrs(test).iter().map(|addr| addr.parse::<SocketAddr>().unwrap().ip()).collect()
+}
+
+/// Waits until something is in the error queue.
+fn wait_for_entry(socket: &impl AsFd) {
+    let mut fds = [PollFd::new(socket.as_fd(), PollFlags::empty())];
+    assert_eq!(poll(&mut fds, PollTimeout::try_from(WAIT).unwrap()).unwrap(), 1);
+}
+
+/// More than fits between [`narrow`] sockets, and a fraction of what an ordinary user may lock (`RLIMIT_MEMLOCK`).
+const LONG: usize = 1_500_000;
+
+/// A connection that takes little at a time and does not wait for room.
+fn narrow() -> (TcpStream, TcpStream) {
+    let (socket, peer) = tcp(Ipv4Addr::LOCALHOST.into());
+    for socket in [&socket, &peer] {
+        set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUF, 1 << 16).unwrap();
+        set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, 1 << 16).unwrap();
     }
-    ips
+    socket.set_nonblocking(true).unwrap();
+    (socket, peer)
+}
+
+/// Nothing more is taken before the peer has read, be it for the queue or for locked memory.
+fn is_full(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::ENOBUFS)
 }
 
 /// Collects until nothing is pending; a buffer that does not come back is a failure.
@@ -102,10 +119,57 @@ fn every_buffer_comes_back_from_datagrams() {
     }
 }
 
+/// The range of every entry that the queue has by and by, until four sends are told; they are all copied.
+fn ranges(socket: &impl AsFd, id: CmsgId) -> Vec<(u32, u32)> {
+    let (mut found, mut told) = (Vec::new(), 0);
+    while told < 4 {
+        wait_for_entry(socket);
+        let mut control = ControlBuf::<ExtendedError>::new();
+        let drained = socket.error_queue().unwrap().drain(&mut [], &mut control, |entry| {
+            let error = entry.error();
+            assert_eq!((error.errno, error.origin, error.offender), (0, Origin::ZeroCopy, None));
+            assert_eq!(entry.cmsgs().map(|cmsg| cmsg.id()).collect::<Vec<_>>(), [id]);
+            let Meaning::ZeroCopied(ZeroCopied { first, last, copied }) = error.meaning() else { panic!("{error}") };
+            assert!(copied && first == told && last >= first, "without a gap: {error:?} after {found:?}");
+            found.push((first, last));
+            told = last + 1;
+        });
+        drained.unwrap();
+    }
+    assert_eq!(told, 4);
+    found
+}
+
+/// ZC01, ZC02
+#[test]
+fn the_queue_tells_every_send_once_in_ranges() {
+    for ip in ips("the_queue_tells_every_send_once_in_ranges") {
+        let id = match ip {
+            IpAddr::V4(_) => CmsgId::new(libc::IPPROTO_IP, libc::IP_RECVERR),
+            IpAddr::V6(_) => CmsgId::new(libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
+        };
+        // It owns the counter and gives the buffers to nobody, since the entries are read past it.
+        let (socket, peer) = udp(ip);
+        let mut out = ZeroCopy::new(&socket).unwrap();
+        for i in 0..4 {
+            out.send(vec![i; 1000]).unwrap();
+            assert_eq!(peer.recv(&mut [0; 2000]).unwrap(), 1000);
+        }
+        assert_eq!(ranges(&socket, id), [(0, 3)], "one that grows while nobody reads it");
+
+        let (socket, mut peer) = tcp(ip);
+        let mut out = ZeroCopy::new(&socket).unwrap();
+        for i in 0..4 {
+            out.send(vec![i; 1000]).unwrap();
+            peer.read_exact(&mut [0; 1000]).unwrap();
+        }
+        ranges(&socket, id);
+    }
+}
+
 #[test]
 fn pieces_destination_and_control_messages_go_together() {
-    let (a, b) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
-    b.set_read_timeout(TIMEOUT).unwrap();
+    let (a, b) = (bound(V4), bound(V4));
     b.enable::<HopLimit>().unwrap();
     let to = b.local_addr().unwrap();
     let mut out = ZeroCopy::new(&a).unwrap();
@@ -222,7 +286,7 @@ fn one_socket_has_one_counter() {
     let error = ZeroCopy::<_, Vec<u8>>::new(clone).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists);
     drop(out);
-    let (stream, _other) = UnixStream::pair().unwrap();
+    let (stream, _other) = stream();
     assert!(ZeroCopy::<_, Vec<u8>>::new(stream).is_err());
 }
 
@@ -261,9 +325,8 @@ fn a_send_that_fails_gives_the_buffer_back_and_counts_nothing() {
 /// Bytes that wait in the send queue are in the buffer, and nowhere else.
 #[test]
 fn a_buffer_stays_while_its_bytes_wait_to_be_sent_and_its_rest_can_follow() {
-    let (socket, mut peer) = tcp(Ipv4Addr::LOCALHOST.into());
-    socket.set_nonblocking(true).unwrap();
-    let data: Vec<u8> = (0..8_000_000u32).map(|i| (i / 7) as u8).collect();
+    let (socket, mut peer) = narrow();
+    let data: Vec<u8> = (0..LONG as u32).map(|i| (i / 7) as u8).collect();
     let mut out = ZeroCopy::new(socket).unwrap();
     let first = out.send(data.clone()).unwrap();
     assert!(first < data.len(), "the queue is shorter than that");
@@ -279,8 +342,7 @@ fn a_buffer_stays_while_its_bytes_wait_to_be_sent_and_its_rest_can_follow() {
         assert_eq!(out.complete(|_, _| panic!("it is still needed")).unwrap(), 0);
         match out.resume() {
             Ok(_) => {}
-            // ENOBUFS: as many parts wait as may (net.core.optmem_max).
-            Err(error) if error.kind() == ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::ENOBUFS) => {
+            Err(error) if is_full(&error) => {
                 if received.len() < data.len() - out.unsent() {
                     let len = peer.read(&mut chunk).unwrap();
                     received.extend_from_slice(&chunk[..len]);
@@ -303,10 +365,9 @@ fn a_buffer_stays_while_its_bytes_wait_to_be_sent_and_its_rest_can_follow() {
 
 #[test]
 fn a_rest_that_is_given_up_comes_back_with_the_part_that_went() {
-    let (socket, peer) = tcp(Ipv4Addr::LOCALHOST.into());
-    socket.set_nonblocking(true).unwrap();
+    let (socket, peer) = narrow();
     let mut out = ZeroCopy::new(socket).unwrap();
-    out.send(vec![7; 8_000_000]).unwrap();
+    out.send(vec![7; LONG]).unwrap();
     assert!(out.unsent() > 0);
     out.abandon(|_, _| panic!("the kernel has a part of it"));
     assert_eq!((out.unsent(), out.pending()), (0, 1));
@@ -317,17 +378,16 @@ fn a_rest_that_is_given_up_comes_back_with_the_part_that_went() {
 
 #[test]
 fn waiting_ends_with_the_time_if_nothing_comes_back() {
-    let (socket, _peer) = tcp(Ipv4Addr::LOCALHOST.into());
-    socket.set_nonblocking(true).unwrap();
+    let (socket, _peer) = narrow();
     let mut out = ZeroCopy::new(socket).unwrap();
-    out.send(vec![7; 8_000_000]).unwrap();
+    out.send(vec![7; LONG]).unwrap();
     assert_eq!(out.wait(Duration::from_millis(20), |_, _| panic!("its rest is not sent")).unwrap(), 0);
 }
 
 #[test]
 fn other_entries_of_the_queue_are_handed_on() {
-    let nobody: SocketAddr = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (nobody, _closed) = closed(Ipv4Addr::LOCALHOST.into());
+    let socket = bound(V4);
     socket.enable::<ExtendedError>().unwrap();
     let mut out = ZeroCopy::new(socket).unwrap();
     let to = |header: &mut MsgHdr<'_>| {
@@ -336,17 +396,25 @@ fn other_entries_of_the_queue_are_handed_on() {
     out.send_with(vec![1; 100], to).unwrap();
     let (mut released, mut errors) = (0, Vec::new());
     let mut control = ControlBuf::<ExtendedError>::new();
-    out.drain(&mut [0; 200], &mut control, |event| match event {
-        Completion::Released { buffer, .. } => released += buffer.len(),
-        Completion::Error(entry) => errors.push((entry.error().meaning(), entry.len())),
-        other => panic!("{other:?}"),
-    })
-    .unwrap();
+    while released == 0 || errors.is_empty() {
+        wait_for_entry(out.socket());
+        out.drain(&mut [0; 200], &mut control, |event| match event {
+            Completion::Released { buffer, .. } => released += buffer.len(),
+            Completion::Error(entry) => errors.push((entry.error().meaning(), entry.len())),
+            other => panic!("{other:?}"),
+        })
+        .unwrap();
+    }
     assert_eq!((released, errors), (100, vec![(Meaning::PortUnreachable, 100)]));
 
     assert!(!out.is_copying());
     out.send_with(vec![2; 100], to).unwrap();
-    let error = out.complete(|_, _| ()).unwrap_err();
+    let error = loop {
+        wait_for_entry(out.socket());
+        if let Err(error) = out.complete(|_, _| ()) {
+            break error;
+        }
+    };
     assert_eq!(cause::<ExtendedError>(&error).unwrap().meaning(), Meaning::PortUnreachable);
     assert_eq!(out.pending(), 0, "the buffer came back all the same");
 }

@@ -209,3 +209,43 @@ impl fmt::Debug for MsgHdrMut<'_> {
         f.write_str(" }")
     }
 }
+
+/// TH02: while a receive or a send has a buffer, nobody else reads or writes it.
+///
+/// ```
+/// # use ancillary::{ControlBuf, MsgHdr, SocketExt};
+/// # use std::os::unix::net::UnixDatagram;
+/// let (a, b) = UnixDatagram::pair()?;
+/// let (mut data, mut control) = ([0; 8], ControlBuf::<()>::new());
+/// MsgHdr::new().data(b"whole").send(&a)?;
+/// let message = b.recv_msg(&mut data, &mut control)?;
+/// assert_eq!(message.data(), b"whole");
+/// data[0] = 1;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// ```compile_fail,E0506
+/// # use ancillary::{ControlBuf, MsgHdr, SocketExt};
+/// # use std::os::unix::net::UnixDatagram;
+/// let (a, b) = UnixDatagram::pair()?;
+/// let (mut data, mut control) = ([0; 8], ControlBuf::<()>::new());
+/// MsgHdr::new().data(b"whole").send(&a)?;
+/// let message = b.recv_msg(&mut data, &mut control)?;
+/// data[0] = 1; // in use until the message is
+/// assert_eq!(message.data(), b"whole");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// ```compile_fail,E0499
+/// # use ancillary::{ControlBuf, MsgHdrMut};
+/// # fn receive(a: std::os::unix::net::UnixDatagram, b: std::os::unix::net::UnixDatagram) -> std::io::Result<()> {
+/// let (mut data, mut control) = ([0; 8], ControlBuf::<()>::new());
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| MsgHdrMut::new().data(&mut data).recv(&a, &mut control).map(|message| message.len()));
+///     scope.spawn(|| MsgHdrMut::new().data(&mut data).recv(&b, &mut control).map(|message| message.len()));
+/// });
+/// # Ok(())
+/// # }
+/// ```
+#[cfg(doctest)]
+struct BuffersAreInUse;

@@ -1,16 +1,14 @@
-//! What several tests need: descriptors counted, sockets with time limits, causes taken out of errors.
+//! What several tests need: descriptors counted, causes taken out of errors, what is missing said; in the rooms below,
+//! sockets with time limits, pipes, namespaces.
 
 #![allow(dead_code, reason = "each test uses a part")]
 #![allow(unreachable_pub, reason = "one module for several programs")]
 
-pub mod inet;
 #[cfg(target_os = "linux")]
-pub mod inside;
+pub mod kinds;
 #[cfg(target_os = "linux")]
 pub mod namespace;
-#[cfg(target_os = "linux")]
-pub mod net;
-#[cfg(target_os = "linux")]
+pub mod pairs;
 pub mod pipes;
 #[cfg(target_os = "linux")]
 pub mod raw;
@@ -25,25 +23,17 @@ use std::{
     time::Duration,
 };
 
-#[cfg(target_os = "linux")]
-use std::os::unix::net::UnixStream;
-
 use nix::sys::resource::{Resource, getrlimit};
-#[cfg(target_os = "linux")]
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 /// Says what cannot be tested here, past the harness, which would keep it to itself.
 pub fn skipped(what: impl std::fmt::Display) {
     use std::io::Write;
-    let _ = writeln!(io::stderr(), "{what}");
+    // In one piece: tests run side by side.
+    let _ = io::stderr().write_all(format!("{what}\n").as_bytes());
 }
 
 /// Nothing here waits so long; a test that hangs fails instead.
 pub const TIMEOUT: Option<Duration> = Some(Duration::from_secs(20));
-
-/// The types of AF_UNIX sockets.
-#[cfg(target_os = "linux")]
-pub const KINDS: [SockType; 3] = [SockType::Stream, SockType::Datagram, SockType::SeqPacket];
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -63,7 +53,7 @@ pub fn open_count() -> usize {
     open_fds().len()
 }
 
-/// Runs `f` alone in this process; afterwards exactly the same descriptors must be open.
+/// FI05: runs `f` alone in this process; afterwards exactly the same descriptors must be open.
 pub fn no_leak(f: impl FnOnce()) {
     v6(); // which opens a socket once
     alone(|| {
@@ -77,24 +67,6 @@ pub fn no_leak(f: impl FnOnce()) {
 pub fn alone<R>(f: impl FnOnce() -> R) -> R {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     f()
-}
-
-/// A pair of any type; std's `UnixStream` does for all three, what matters here is the timeout.
-#[cfg(target_os = "linux")]
-pub fn pair(kind: SockType) -> (UnixStream, UnixStream) {
-    let (a, b) = socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC).unwrap();
-    let (a, b) = (UnixStream::from(a), UnixStream::from(b));
-    for socket in [&a, &b] {
-        socket.set_read_timeout(TIMEOUT).unwrap();
-        socket.set_write_timeout(TIMEOUT).unwrap();
-    }
-    (a, b)
-}
-
-/// A connected pair of streams.
-#[cfg(target_os = "linux")]
-pub fn stream() -> (UnixStream, UnixStream) {
-    pair(SockType::Stream)
 }
 
 /// The typed error in an [`io::Error`].

@@ -48,9 +48,9 @@ const UDP_GRO: i32 = 104;
 ///
 /// # Errors
 ///
-/// Sending: EINVAL for more than 128 segments (64 before Linux 6.9) or on a socket with `SO_NO_CHECK`; EMSGSIZE for
-/// more than 65,507 bytes in all (65,527 over IPv6), or segments that do not fit the path MTU (EINVAL on Linux 5.10); EIO where the route
-/// cannot compute checksums (IPsec).
+/// Sending: EINVAL for more than 128 segments (64 before Linux 6.9) or without checksums (`SO_NO_CHECK`, over IPv6
+/// `UDP_NO_CHECK6_TX`); EMSGSIZE for more than 65,507 bytes in all (65,527 over IPv6), or segments that do not fit the
+/// path MTU (EINVAL on Linux 5.10); EIO where the route cannot compute checksums (IPsec).
 ///
 /// # References
 ///
