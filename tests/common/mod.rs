@@ -9,6 +9,7 @@ pub mod kinds;
 #[cfg(target_os = "linux")]
 pub mod namespace;
 pub mod pairs;
+#[cfg(target_os = "linux")]
 pub mod pipes;
 #[cfg(target_os = "linux")]
 pub mod raw;

@@ -3,13 +3,14 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket},
-    os::{
-        fd::AsFd,
-        unix::net::{UnixDatagram, UnixStream},
-    },
+    os::{fd::AsFd, unix::net::UnixDatagram},
 };
 
+#[cfg(target_os = "linux")]
+use std::os::unix::net::UnixStream;
+
 use ancillary::{MsgHdr, SendControl, SocketExt, message::RecvList};
+#[cfg(target_os = "linux")]
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 use super::{TIMEOUT, has_v6};
@@ -20,6 +21,7 @@ pub const V6: &str = "[::1]:0";
 pub const DUAL: &str = "[::]:0";
 
 /// The types of AF_UNIX sockets.
+#[cfg(target_os = "linux")]
 pub const KINDS: [SockType; 3] = [SockType::Stream, SockType::Datagram, SockType::SeqPacket];
 
 /// The addresses of both families, or of IPv4 alone where there is no other.
@@ -28,6 +30,7 @@ pub fn addrs(test: &str) -> &'static [&'static str] {
 }
 
 /// A pair of any type; std's `UnixStream` does for all three, what matters here is the timeout.
+#[cfg(target_os = "linux")]
 pub fn pair(kind: SockType) -> (UnixStream, UnixStream) {
     let (a, b) = socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC).unwrap();
     let (a, b) = (UnixStream::from(a), UnixStream::from(b));
@@ -39,6 +42,7 @@ pub fn pair(kind: SockType) -> (UnixStream, UnixStream) {
 }
 
 /// A connected pair of streams.
+#[cfg(target_os = "linux")]
 pub fn stream() -> (UnixStream, UnixStream) {
     pair(SockType::Stream)
 }
