@@ -147,7 +147,7 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
     /// # Errors
     ///
     /// That of sendmsg(2), with the buffer, unless the kernel may have it: `WouldBlock`; ENOBUFS when too many completions have
-    /// not been read, or more memory is pinned than `RLIMIT_MEMLOCK` allows: [`wait`](Self::wait), or send it the usual
+    /// not been read, or more memory is pinned than `RLIMIT_MEMLOCK` allows (the whole buffer counts): [`wait`](Self::wait), or send it the usual
     /// way. [`EncodeError::Begun`] if the rest of another buffer comes first.
     pub fn send(&mut self, buffer: B) -> Result<usize, ZeroCopyError<B>> {
         self.send_with(buffer, |_| {})
