@@ -61,6 +61,11 @@ pub enum EncodeError {
         /// Bytes sent.
         sent: usize,
     },
+    /// Another buffer while one is half sent ([`ZeroCopy`](crate::ZeroCopy)): its rest comes first.
+    Unfinished {
+        /// Bytes of it that are to be sent.
+        unsent: usize,
+    },
     /// `SCM_RIGHTS` built from plain numbers; only borrowed descriptors can be sent, by
     /// [`ScmRights`](crate::message::ScmRights).
     DescriptorNumbers,
@@ -121,6 +126,9 @@ impl fmt::Display for EncodeError {
             }
             Self::Begun { sent } => {
                 write!(f, "expected control messages before the first byte, found {sent} bytes sent")
+            }
+            Self::Unfinished { unsent } => {
+                write!(f, "expected the {unsent} bytes that are left of the buffer before (resume, or abandon them)")
             }
             Self::DescriptorNumbers => {
                 f.write_str("expected borrowed descriptors (ScmRights), found SCM_RIGHTS as plain numbers")

@@ -4,9 +4,13 @@ use std::{
     fmt, io,
     ops::{Deref, DerefMut},
     os::fd::{AsFd, BorrowedFd},
+    time::{Duration, Instant},
 };
 
-use nix::libc;
+use nix::{
+    libc,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 
 use crate::{
     cmsg,
@@ -37,7 +41,7 @@ const AT_MOST: usize = 4096;
 ///
 /// ```
 /// use ancillary::{ControlBuf, SocketExt, message::{ExtendedError, Meaning}};
-/// use std::net::UdpSocket;
+/// use std::{net::UdpSocket, time::Duration};
 ///
 /// # fn main() -> std::io::Result<()> {
 /// let socket = UdpSocket::bind("127.0.0.1:0")?;
@@ -47,7 +51,9 @@ const AT_MOST: usize = 4096;
 ///
 /// let (mut data, mut control) = ([0; 64], ControlBuf::<ExtendedError>::new());
 /// let mut found = Vec::new();
-/// socket.error_queue()?.drain(&mut data, &mut control, |entry| {
+/// let queue = socket.error_queue()?;
+/// queue.wait(Duration::from_secs(1))?;
+/// queue.drain(&mut data, &mut control, |entry| {
 ///     found.push((entry.error().meaning(), entry.data().to_vec(), entry.peer().and_then(|peer| peer.as_inet())));
 /// })?;
 /// assert_eq!(found, [(Meaning::PortUnreachable, b"anyone?".to_vec(), Some(nobody))]);
@@ -107,6 +113,19 @@ impl<'s> ErrorQueue<'s> {
         }
     }
 
+    /// Waits until there is an entry, at most so long; `false` after the time.
+    ///
+    /// In a reactor, wait for errors alone (`POLLERR`, which needs no asking): a socket is writable nearly always. A
+    /// connection that has failed shows as well, with nothing to read: then this is `true`, and
+    /// [`recv`](Self::recv) says `WouldBlock`.
+    ///
+    /// # Errors
+    ///
+    /// That of poll(2); EINTR is retried.
+    pub fn wait(&self, timeout: Duration) -> io::Result<bool> {
+        wait(self.socket, timeout)
+    }
+
     /// Reads until the queue is empty, or 4,096 entries, and hands each to `f`; returns how many there were. Never blocks,
     /// never waits.
     ///
@@ -136,6 +155,22 @@ impl AsFd for ErrorQueue<'_> {
     }
 }
 
+/// poll(2) for what is reported unasked, at most so long.
+pub(crate) fn wait(socket: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
+    let start = Instant::now();
+    loop {
+        let left = timeout.saturating_sub(start.elapsed());
+        // Rounded up, or the last fraction of a millisecond would be spent spinning.
+        let millis = i32::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX);
+        let mut fds = [PollFd::new(socket, PollFlags::empty())];
+        match poll(&mut fds, PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(nix::Error::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
 #[cold]
 fn not_an_entry<L: RecvList>(received: Received<'_, L, &[u8]>) -> io::Error {
     if received.flags().contains(MsgFlags::ERRQUEUE) {
@@ -145,8 +180,11 @@ fn not_an_entry<L: RecvList>(received: Received<'_, L, &[u8]>) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, "expected an entry of the error queue, found an ordinary message")
 }
 
-/// An entry of the error queue, with everything a received message has: [`data`](Received::data) is what could not be
-/// sent, or was; [`peer`](Received::peer) is where it went; timestamps and the like are beside the error.
+/// An entry of the error queue, with everything a received message has.
+///
+/// [`data`](Received::data) is what could not be sent, or was, and [`peer`](Received::peer) where it went (on a dual-stack
+/// socket an IPv4 peer is mapped: [`SockAddr::as_inet_canonical`](crate::SockAddr::as_inet_canonical)). Timestamps are
+/// beside the error; hop limit, traffic class and packet info are those of the ICMP message.
 pub struct QueuedError<'a, L = (), D = ()> {
     error: ExtendedError,
     received: Received<'a, L, D>,
@@ -179,6 +217,6 @@ impl<L, D> DerefMut for QueuedError<'_, L, D> {
 
 impl<L: RecvList, D> fmt::Debug for QueuedError<'_, L, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.received, f)
+        write!(f, "QueuedError({:?})", self.received)
     }
 }

@@ -41,7 +41,8 @@ pub trait SocketExt: AsFd {
     }
 
     /// The same, where the kernel may be too old or built without it: `Ok(false)` says that it has no such option for
-    /// this socket (ENOPROTOOPT, EOPNOTSUPP). Of a tuple, those before the one that is missing are enabled.
+    /// this socket (ENOPROTOOPT, EOPNOTSUPP). Of a tuple, those before the one that is missing are enabled, and those behind
+    /// it are not: ask for each alone.
     ///
     /// ```
     /// use ancillary::{SocketExt, message::Timestamp};

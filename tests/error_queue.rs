@@ -8,6 +8,7 @@ use std::{
     io::{self, ErrorKind},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
     os::fd::AsFd,
+    time::Duration,
 };
 
 use ancillary::{
@@ -157,6 +158,22 @@ fn an_empty_queue_never_blocks() {
     assert_eq!(drained.unwrap(), 0);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     assert!(is_empty(&listener));
+}
+
+#[test]
+fn waiting_ends_with_an_entry_or_with_the_time() {
+    let (socket, nobody, _closed) = asker([127, 0, 0, 1].into());
+    socket.enable::<ExtendedError>().unwrap();
+    let queue = socket.error_queue().unwrap();
+    assert!(!queue.wait(Duration::ZERO).unwrap() && !queue.wait(Duration::from_micros(1500)).unwrap());
+    socket.send_to(b"x", nobody).unwrap();
+    assert!(queue.wait(Duration::MAX).unwrap());
+    assert!(queue.wait(Duration::ZERO).unwrap(), "it is still there");
+    let (mut data, mut control) = ([0; 9], Control::new());
+    let entry = queue.recv(&mut data, &mut control).unwrap();
+    assert_eq!(entry.peer().unwrap().as_inet_canonical(), Some(nobody));
+    assert!(format!("{entry:?}").starts_with("QueuedError(Received { 1 bytes"), "{entry:?}");
+    assert!(!queue.wait(Duration::ZERO).unwrap());
 }
 
 #[test]

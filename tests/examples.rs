@@ -116,6 +116,21 @@ fn every_example_runs() {
     }
 }
 
+/// Through a router, in namespaces of its own.
+#[test]
+#[cfg(target_os = "linux")]
+fn traceroute_names_every_hop() {
+    let Some([near, _router, _far]) = common::namespace::routed("traceroute_names_every_hop", 1500) else { return };
+    let far = common::namespace::v4(2, 2).to_string();
+    let program = example("traceroute");
+    let (out, err, success) = near.run(|| run(Command::new(program).arg(&far)));
+    assert!(success, "{err}");
+    let hops: Vec<_> = out.lines().map(|line| line.split(" (").next().unwrap().trim()).collect();
+    let router = common::namespace::v4(1, 2);
+    let expected = [format!("1  hop limit exceeded, says {router}"), format!("2  port unreachable, says {far}")];
+    assert_eq!(hops, expected);
+}
+
 #[test]
 fn cmsgdump_explains_its_arguments() {
     for arguments in [&["port"][..], &["--count"], &["--count", "many"], &["65536"]] {

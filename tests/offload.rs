@@ -259,6 +259,28 @@ fn what_was_cut_arrives_merged_and_says_where() {
     }
 }
 
+#[test]
+fn segments_are_the_datagrams_that_were_sent() {
+    let test = "segments_are_the_datagrams_that_were_sent";
+    for case in cases(test) {
+        case.receiver.enable::<UdpGro>().unwrap();
+        for (len, segment, expected) in
+            [(25, Some(10), &[10, 10, 5][..]), (20, Some(10), &[10, 10]), (7, None, &[7]), (0, None, &[0])]
+        {
+            let data = bytes(len);
+            send(&case.sender, &data, segment).unwrap();
+            let (mut room, mut found) = ([0; 64], Vec::new());
+            while found.len() < expected.len() {
+                let mut control = ControlBuf::<UdpGro>::new();
+                let message = case.receiver.recv_msg(&mut room, &mut control).unwrap();
+                found.extend(message.segments().map(<[u8]>::to_vec));
+            }
+            assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), expected);
+            assert_eq!(found.concat(), data);
+        }
+    }
+}
+
 /// GS12
 #[test]
 fn datagrams_that_were_not_cut_arrive_as_they_are() {

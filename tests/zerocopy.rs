@@ -332,7 +332,7 @@ fn a_buffer_stays_while_its_bytes_wait_to_be_sent_and_its_rest_can_follow() {
     assert!(first < data.len(), "the queue is shorter than that");
     assert_eq!(out.unsent(), data.len() - first);
     let refused = out.send(vec![1]).unwrap_err();
-    assert_eq!(cause(&refused.error), Some(EncodeError::Begun { sent: first }));
+    assert_eq!(cause(&refused.error), Some(EncodeError::Unfinished { unsent: data.len() - first }));
 
     let mut received = Vec::new();
     let mut chunk = vec![0; 1 << 16];

@@ -100,6 +100,13 @@ impl SockAddr {
         }
     }
 
+    /// The internet address, an IPv4-mapped one as IPv4: to compare with what a dual-stack socket reports.
+    pub fn as_inet_canonical(&self) -> Option<SocketAddr> {
+        let mut addr = self.as_inet()?;
+        addr.set_ip(addr.ip().to_canonical());
+        Some(addr)
+    }
+
     fn sun_path(&self) -> Option<&[u8]> {
         if self.family() == AF_UNIX { self.as_bytes().get(PATH_AT..) } else { None }
     }

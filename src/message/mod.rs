@@ -102,7 +102,7 @@ pub trait RecvControl {
         later
     }
 
-    /// Asks the kernel to deliver it with every message, or no longer to.
+    /// Asks the kernel to deliver it with every message, or no longer to. Unless it is implemented there is nothing to set.
     ///
     /// # Errors
     ///

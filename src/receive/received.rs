@@ -8,8 +8,6 @@ use std::{
     os::fd::{BorrowedFd, OwnedFd},
 };
 
-#[cfg(linux_like)]
-use crate::take::take_pidfd;
 use crate::{
     addr::SockAddr,
     cmsg::Cmsgs,
@@ -20,6 +18,8 @@ use crate::{
     sys::{self, Arrival, InboxMut},
     take::TakeFds,
 };
+#[cfg(linux_like)]
+use crate::{message::UdpGro, take::take_pidfd};
 
 /// A received message: how long it is, from whom, with which flags, control messages and descriptors.
 ///
@@ -143,7 +143,8 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
     }
 
     /// The declared messages, an `Option` each, in one walk; of several of one type the last. One that was cut is
-    /// `None`: the flag [`MsgFlags::CTRUNC`] tells, and [`messages`](Self::messages) shows what is left of it.
+    /// `None`: the flag [`MsgFlags::CTRUNC`] tells, and [`messages`](Self::messages) shows what is left of it. Messages of
+    /// any length are views of the control buffer: copy what is needed of them before taking descriptors.
     #[inline(always)]
     #[must_use]
     pub fn extract(&self) -> L::Output<'_> {
@@ -220,6 +221,18 @@ impl<'d, L> Received<'_, L, &'d [u8]> {
     #[must_use]
     pub fn data(&self) -> &'d [u8] {
         self.bytes.get(..self.len).unwrap_or(self.bytes)
+    }
+}
+
+#[cfg(linux_like)]
+impl<'d, L: RecvList> Received<'_, L, &'d [u8]> {
+    /// The datagrams that the kernel has merged into this one ([`UdpGro`]); this one, where it has merged none.
+    #[doc(alias = "UDP_GRO")]
+    pub fn segments(&self) -> impl Iterator<Item = &'d [u8]> {
+        let data = self.data();
+        let size = self.get::<UdpGro>().map_or(data.len().max(1), UdpGro::size);
+        let empty = data.is_empty().then_some(data);
+        data.chunks(size).chain(empty)
     }
 }
 

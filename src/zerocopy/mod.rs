@@ -13,15 +13,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::{
-    libc,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-};
+use nix::libc;
 
 use crate::{
     control::{ControlBuf, ControlBuffer},
     error::EncodeError,
-    error_queue::{ErrorQueue, QueuedError},
+    error_queue::{self, ErrorQueue, QueuedError},
     message::{ExtendedError, Meaning, RecvList},
     options::{Families, SO_ZEROCOPY, socket_protocol},
     send::MsgHdr,
@@ -129,7 +126,8 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
         self.socket
     }
 
-    /// Buffers that are sure to come back, and have not.
+    /// Buffers that are sure to come back, and have not. One of which a rest is unsent is among them, and comes back only
+    /// after [`resume`](Self::resume) has sent that, or [`abandon`](Self::abandon) has given it up.
     pub fn pending(&self) -> usize {
         self.flight.len()
     }
@@ -147,8 +145,8 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
     /// # Errors
     ///
     /// That of sendmsg(2), with the buffer, unless the kernel may have it: `WouldBlock`; ENOBUFS when too many completions have
-    /// not been read, or more memory is pinned than `RLIMIT_MEMLOCK` allows (the whole buffer counts): [`wait`](Self::wait), or send it the usual
-    /// way. [`EncodeError::Begun`] if the rest of another buffer comes first.
+    /// not been read, or more memory is pinned than `RLIMIT_MEMLOCK` allows (the whole buffer counts): [`wait`](Self::wait) if buffers are pending, else send it the usual
+    /// way. [`EncodeError::Unfinished`] if the rest of another buffer comes first.
     pub fn send(&mut self, buffer: B) -> Result<usize, ZeroCopyError<B>> {
         self.send_with(buffer, |_| {})
     }
@@ -183,7 +181,7 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
         header: impl for<'h> FnOnce(&mut MsgHdr<'h>),
     ) -> Result<usize, ZeroCopyError<B>> {
         if self.begun > 0 {
-            let error = EncodeError::Begun { sent: self.begun }.into();
+            let error = EncodeError::Unfinished { unsent: self.unsent() }.into();
             return Err(ZeroCopyError { error, buffer: Some(buffer) });
         }
         // A datagram without data is numbered over UDP, and not where it goes on with another.
@@ -291,7 +289,7 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
         })
     }
 
-    /// Waits until a buffer is free, at most so long; then does what [`complete`](Self::complete) does. Returns how many
+    /// Waits until a buffer is free, at most so long (and so long in vain, if only one is pending that has an unsent rest); then does what [`complete`](Self::complete) does. Returns how many
     /// buffers came back: 0 after the time, or if none is pending.
     ///
     /// # Errors
@@ -310,14 +308,7 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
                 // A connection that has failed shows as ready every time, with nothing to read.
                 std::thread::sleep(left.min(Duration::from_millis(1)));
             }
-            // Rounded up, or the last fraction of a millisecond would be spent spinning.
-            let millis = u16::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(u16::MAX);
-            let mut fds = [PollFd::new(self.counted.as_fd(), PollFlags::empty())];
-            match poll(&mut fds, PollTimeout::from(millis)) {
-                Ok(ready) => woken = ready > 0,
-                Err(nix::Error::EINTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
+            woken = error_queue::wait(self.counted.as_fd(), left)?;
         }
     }
 
@@ -356,7 +347,12 @@ impl<S, B> AsFd for ZeroCopy<S, B> {
 
 impl<S, B> fmt::Debug for ZeroCopy<S, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ZeroCopy {{ socket: {}, pending: {} }}", self.counted.as_raw_fd(), self.flight.len())
+        let (socket, pending) = (self.counted.as_raw_fd(), self.flight.len());
+        write!(f, "ZeroCopy {{ socket: {socket}, pending: {pending}")?;
+        if self.begun > 0 {
+            write!(f, ", a rest behind {} bytes", self.begun)?;
+        }
+        f.write_str(" }")
     }
 }
 
@@ -389,6 +385,15 @@ pub struct ZeroCopyError<B> {
     pub error: io::Error,
     /// The buffer; `None` if the kernel may have it (UDP), and then it stays with the [`ZeroCopy`].
     pub buffer: Option<B>,
+}
+
+impl<B> ZeroCopyError<B> {
+    /// Whether the kernel can pin no more (ENOBUFS). If nothing is pending, waiting does not help: send it the usual way,
+    /// `MsgHdr::new().data(&buffer).send_all(out.socket())`.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.error.raw_os_error() == Some(libc::ENOBUFS)
+    }
 }
 
 impl<B> fmt::Debug for ZeroCopyError<B> {

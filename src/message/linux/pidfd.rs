@@ -19,6 +19,9 @@ const SO_PASSPIDFD: i32 = by_arch(76, 0x55);
 /// [`Received::take_pidfd`](crate::Received::take_pidfd). Unlike a process id it stays with the process: it becomes
 /// readable when the process ends, and signals sent through it (pidfd_send_signal(2)) reach no other. No privilege.
 ///
+/// A message sent before has none. A server enables it on the listening socket, so that accepted ones have it from their
+/// first message on.
+///
 /// Enabling it makes the kernel bind an unnamed datagram socket to an abstract name at its next send or connect.
 ///
 /// ```

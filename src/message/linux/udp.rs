@@ -81,8 +81,7 @@ sends!(UdpSegment, Self::ID, |segment| segment.0.to_ne_bytes());
 /// # socket.send_to(b"alone", socket.local_addr()?)?;
 /// let (mut data, mut control) = (vec![0; 65536], ControlBuf::<UdpGro>::new());
 /// let message = socket.recv_msg(&mut data, &mut control)?;
-/// let size = message.extract().map_or(message.len(), UdpGro::size);
-/// for datagram in message.data().chunks(size.max(1)) {
+/// for datagram in message.segments() {
 ///     println!("{} bytes", datagram.len());
 /// }
 /// # Ok(())

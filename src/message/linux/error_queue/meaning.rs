@@ -39,8 +39,8 @@ pub enum Meaning {
     Sent {
         /// At which point.
         point: TimestampPoint,
-        /// Which packet, with `SOF_TIMESTAMPING_OPT_ID`: a count of sends, or of bytes on a stream, or a
-        /// [`ScmTsOptId`](crate::message::ScmTsOptId).
+        /// Which packet, with `SOF_TIMESTAMPING_OPT_ID`: a count of datagrams from 0, the last byte of a send on a stream,
+        /// or a [`ScmTsOptId`](crate::message::ScmTsOptId), which takes no number of the count.
         id: u32,
     },
     /// A packet with a time to leave at ([`ScmTxTime`](crate::message::ScmTxTime)) was dropped.

@@ -16,6 +16,8 @@ use crate::{
 /// must be the sender's own process, and one of its real, effective or saved ids; other values need `CAP_SYS_ADMIN`
 /// (pid), `CAP_SETUID`, `CAP_SETGID`. Messages sent before anybody asked say pid 0, uid and gid 65534.
 ///
+/// A server enables it on the listening socket, so that accepted ones have it from their first message on.
+///
 /// Enabling it makes the kernel bind an unnamed datagram socket to an abstract name at its next send or connect.
 ///
 /// # Wire layout
