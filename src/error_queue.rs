@@ -23,7 +23,9 @@ use crate::{
     sys,
 };
 
-const IPPROTO_DCCP: i32 = 33; // include/uapi/linux/in.h
+// include/uapi/linux/in.h
+const IPPROTO_DCCP: i32 = 33;
+const IPPROTO_L2TP: i32 = 115;
 const CAN_RAW: i32 = 1; // include/uapi/linux/can.h
 const CAN_J1939: i32 = 7;
 const ROOM: usize = match cmsg::space(ExtendedError::PAYLOAD_LEN) {
@@ -73,6 +75,7 @@ impl<'s> ErrorQueue<'s> {
             libc::AF_INET | libc::AF_INET6 => match socket_protocol(socket)? {
                 libc::IPPROTO_SCTP => Some("expected a protocol with an error queue, found IPPROTO_SCTP"),
                 IPPROTO_DCCP => Some("expected a protocol with an error queue, found IPPROTO_DCCP"),
+                IPPROTO_L2TP => Some("expected a protocol with an error queue, found IPPROTO_L2TP"),
                 _ => None,
             },
             libc::AF_CAN if !matches!(socket_protocol(socket)?, CAN_RAW | CAN_J1939) => {

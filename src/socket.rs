@@ -142,7 +142,7 @@ pub trait SocketExt: AsFd {
     /// # Errors
     ///
     /// [`FamilyError`](crate::FamilyError) for AF_UNIX, netlink and others, which ignore `MSG_ERRQUEUE` and would hand out
-    /// ordinary messages; `Unsupported` for SCTP and DCCP, which do the same.
+    /// ordinary messages; `Unsupported` for SCTP, DCCP, L2TP, some of CAN and vsock without `SO_ZEROCOPY`, which do the same.
     #[cfg(linux_like)]
     #[doc(alias = "MSG_ERRQUEUE")]
     fn error_queue(&self) -> io::Result<ErrorQueue<'_>> {

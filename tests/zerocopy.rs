@@ -443,3 +443,82 @@ fn the_option_cannot_be_set_otherwise() {
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
     }
 }
+
+/// A pending ICMP error is told, and belongs to an earlier send.
+#[test]
+fn an_error_that_was_pending_gives_the_buffer_back() {
+    let socket = bound(V4);
+    let (to, _closed) = closed(Ipv4Addr::LOCALHOST.into());
+    socket.connect(to).unwrap();
+    let mut out = ZeroCopy::new(socket).unwrap();
+    out.send(vec![1; 100]).unwrap();
+    let mut fds = [PollFd::new(out.as_fd(), PollFlags::empty())];
+    assert_eq!(poll(&mut fds, PollTimeout::try_from(WAIT).unwrap()).unwrap(), 1);
+    let failed = (0..1000).find_map(|_| out.send(vec![2; 100]).err()).unwrap();
+    assert_eq!((failed.error.kind(), failed.buffer), (ErrorKind::ConnectionRefused, Some(vec![2; 100])));
+    assert!(!out.is_copying());
+}
+
+/// A second call for one send would be a second number.
+#[test]
+fn an_address_of_another_family_is_the_kernels_error() {
+    let mut out = ZeroCopy::new(bound(V4)).unwrap();
+    for to in ["[::1]:9", "[::ffff:127.0.0.1]:9"] {
+        let to: SocketAddr = to.parse().unwrap();
+        let failed = out.send_with(vec![1; 100], |header| {
+            header.to(to);
+        });
+        assert_eq!(failed.unwrap_err().error.raw_os_error(), Some(libc::EAFNOSUPPORT));
+        assert!(out.is_copying(), "it may come late");
+    }
+    assert_eq!(out.pending(), 0);
+}
+
+/// `MSG_PROBE` succeeds, sends nothing, and has no number.
+#[test]
+fn flags_without_a_name_are_refused() {
+    let (socket, _peer) = udp(Ipv4Addr::LOCALHOST.into());
+    let mut out = ZeroCopy::new(socket).unwrap();
+    for bits in [0x10, 0x2000, 1 << 30] {
+        let failed = out.send_with(vec![1; 10], |header| {
+            header.flags(SendFlags::from_bits_retain(bits));
+        });
+        let failed = failed.unwrap_err();
+        assert_eq!((failed.error.kind(), failed.buffer), (ErrorKind::InvalidInput, Some(vec![1; 10])), "{bits:#x}");
+    }
+    assert!(!out.is_copying());
+}
+
+/// Under repair TCP numbers sends that fail; nothing is known of the numbers then.
+#[test]
+fn a_connection_under_repair_is_given_up() {
+    const TCP_REPAIR: i32 = 19;
+    const TCP_REPAIR_QUEUE: i32 = 20;
+    const TCP_RECV_QUEUE: i32 = 1;
+    let (socket, _peer) = tcp(Ipv4Addr::LOCALHOST.into());
+    if let Err(error) = set_option(&socket, libc::IPPROTO_TCP, TCP_REPAIR, 1) {
+        let test = "a_connection_under_repair_is_given_up";
+        return common::skipped(format_args!("SKIPPED {test}: TCP_REPAIR: {error}"));
+    }
+    set_option(&socket, libc::IPPROTO_TCP, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE).unwrap();
+    let mut out = ZeroCopy::new(socket).unwrap();
+    let failed = (0..10_000).find_map(|_| out.send(vec![1; 60_000]).err()).expect("the queue has an end");
+    assert_eq!(failed.buffer, None, "{failed}");
+    let refused = out.send(vec![2; 10]).unwrap_err();
+    assert_eq!((refused.error.kind(), refused.buffer), (ErrorKind::InvalidInput, Some(vec![2; 10])));
+}
+
+#[test]
+fn the_rest_goes_under_the_flags_of_the_beginning() {
+    let (socket, _peer) = tcp(Ipv4Addr::LOCALHOST.into());
+    let mut out = ZeroCopy::new(socket).unwrap(); // a blocking one
+    let sent = out.send_with(vec![7; 8_000_000], |header| {
+        header.flags(SendFlags::DONTWAIT);
+    });
+    if sent.is_err_and(|error| error.is_full()) {
+        return common::skipped("SKIPPED the_rest_goes_under_the_flags_of_the_beginning: RLIMIT_MEMLOCK is too small");
+    }
+    assert!(out.unsent() > 0);
+    let error = (0..10_000).find_map(|_| out.resume().err()).unwrap();
+    assert!(error.kind() == ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::ENOBUFS), "{error}");
+}

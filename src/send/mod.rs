@@ -229,6 +229,28 @@ impl<'a> MsgHdr<'a> {
         self.slices.as_slice()
     }
 
+    #[cfg(linux_like)]
+    pub(crate) fn current_flags(&self) -> SendFlags {
+        self.flags
+    }
+
+    #[cfg(linux_like)]
+    pub(crate) fn replace_flags(&mut self, flags: SendFlags) {
+        self.flags = flags;
+    }
+
+    /// As [`send`](Self::send), in one system call at most, whose error is returned as it is; an error without a number was
+    /// made before it.
+    #[cfg(linux_like)]
+    pub(crate) fn send_once(&self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        self.check(socket).map_err(|error| match error.raw_os_error() {
+            Some(_) => io::Error::other(error),
+            None => error,
+        })?;
+        let (slices, control) = (self.slices.as_slice(), self.control_bytes());
+        sys::sendmsg(socket, self.name.get(), slices, control, self.flags.bits())
+    }
+
     /// For data that is owned until completion, and what the type system calls `'static`.
     #[cfg(linux_like)]
     pub(crate) fn zerocopy(&mut self) -> &mut Self {

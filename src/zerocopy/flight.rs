@@ -33,16 +33,28 @@ pub(super) struct Flight<B> {
     next: u32,
     /// Whether more of the newest buffer is to be sent.
     open: bool,
+    /// Whether the kernel has named a number that was not given: which buffer it means is not known any more.
+    lost: bool,
+    /// Whether a caller has panicked while buffers were handed out.
+    interrupted: bool,
 }
 
 impl<B> Flight<B> {
     pub(super) fn new() -> Self {
-        Self { slots: VecDeque::new(), copied: Vec::new(), held: 0, next: 0, open: false }
+        Self {
+            slots: VecDeque::new(),
+            copied: Vec::new(),
+            held: 0,
+            next: 0,
+            open: false,
+            lost: false,
+            interrupted: false,
+        }
     }
 
     /// Buffers that have not been given back, without one whose send failed.
     pub(super) fn len(&self) -> usize {
-        self.held + self.copied.len()
+        self.copied.len() + if self.lost { 0 } else { self.held }
     }
 
     /// A buffer of which one send was made; `open` if more of it follows.
@@ -68,8 +80,11 @@ impl<B> Flight<B> {
         self.copied.push(buffer);
     }
 
-    /// Hands out what was copied.
-    pub(super) fn release_copied(&mut self, released: &mut impl FnMut(B, bool)) {
+    /// Hands out what needs no completion any more.
+    pub(super) fn release_ready(&mut self, released: &mut impl FnMut(B, bool)) {
+        if self.interrupted {
+            self.release(0, self.slots.len(), released);
+        }
         while let Some(buffer) = self.copied.pop() {
             released(buffer, true);
         }
@@ -95,16 +110,23 @@ impl<B> Flight<B> {
         self.release(self.slots.len().saturating_sub(1), self.slots.len(), released);
     }
 
-    /// These sends are complete. Numbers that are not outstanding are ignored.
-    pub(super) fn complete(&mut self, range: ZeroCopied, released: &mut impl FnMut(B, bool)) {
-        let Some(oldest) = self.slots.front().map(|slot| slot.first) else { return };
+    /// The kernel's numbers are known no longer: what is outstanding is kept for good.
+    pub(super) fn lose_count(&mut self) {
+        self.lost = true;
+    }
+
+    /// These sends are complete. A number that is not outstanding says that the kernel counts otherwise: then nothing is
+    /// handed out any more, and it is `false`.
+    pub(super) fn complete(&mut self, range: ZeroCopied, released: &mut impl FnMut(B, bool)) -> bool {
+        let oldest = self.slots.front().map_or(self.next, |slot| slot.first);
         let since = |number: u32| number.wrapping_sub(oldest);
         let outstanding = since(self.next);
         let (first, last) = (since(range.first), since(range.last));
-        if first > last || first >= outstanding {
-            return;
+        self.lost |= first > last || last >= outstanding;
+        if self.lost {
+            return false;
         }
-        let end = last.min(outstanding - 1) + 1;
+        let end = last + 1;
         let from = self.slots.partition_point(|slot| since(slot.first) + slot.sends <= first);
         let to = self.slots.partition_point(|slot| since(slot.first) < end);
         for slot in self.slots.range_mut(from..to) {
@@ -113,19 +135,24 @@ impl<B> Flight<B> {
             slot.copied |= range.copied;
         }
         self.release(from, to, released);
+        true
     }
 
     fn release(&mut self, from: usize, to: usize, released: &mut impl FnMut(B, bool)) {
         let newest = self.slots.len().wrapping_sub(1);
+        self.interrupted = true;
         for at in from..to {
             if !(self.open && at == newest) {
                 self.release_one(at, released);
             }
         }
-        // What is complete and was not handed out, because a caller panicked, goes when it is the oldest.
-        while self.slots.front().is_some_and(Slot::is_complete) && !(self.open && self.slots.len() == 1) {
-            self.release_one(0, released);
+        self.interrupted = false;
+        while self.slots.front().is_some_and(|slot| slot.buffer.is_none()) {
             self.slots.pop_front();
+        }
+        // One whose completion never comes must not keep those behind it.
+        if self.slots.len() > 64 + 4 * self.held {
+            self.slots.retain(|slot| slot.buffer.is_some());
         }
     }
 
@@ -159,8 +186,8 @@ mod tests {
 
     fn complete(flight: &mut Flight<char>, first: u32, last: u32) -> String {
         let mut released = String::new();
-        flight.complete(range(first, last), &mut |buffer, _| released.push(buffer));
-        released
+        let known = flight.complete(range(first, last), &mut |buffer, _| released.push(buffer));
+        if known { released } else { format!("lost {released}") }
     }
 
     fn flight(next: u32, buffers: &str) -> Flight<char> {
@@ -189,13 +216,30 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_not_outstanding_give_nothing_back() {
-        let mut flight = flight(10, "ab");
-        for (first, last) in [(12, 12), (0, 9), (9, 8), (11, 10), (u32::MAX, u32::MAX), (12, 11)] {
-            assert_eq!(complete(&mut flight, first, last), "", "{first}..={last}");
+    fn after_a_number_that_is_not_outstanding_nothing_is_given_back() {
+        for (first, last) in [(12, 12), (10, 12), (0, 9), (9, 8), (9, 10), (11, 10), (u32::MAX, u32::MAX), (12, 11)] {
+            let mut flight = flight(10, "ab");
+            assert_eq!(complete(&mut flight, first, last), "lost ", "{first}..={last}");
+            assert_eq!((flight.len(), complete(&mut flight, 10, 11).as_str()), (0, "lost "), "{first}..={last}");
         }
-        assert_eq!(complete(&mut flight, 10, 99), "ab");
-        assert_eq!(complete(&mut flight, 10, 11), "", "once is enough");
+        let mut none = flight(10, "");
+        assert_eq!(complete(&mut none, 10, 10), "lost ");
+        let mut twice = flight(10, "ab");
+        assert_eq!(complete(&mut twice, 10, 10), "a");
+        assert_eq!(complete(&mut twice, 10, 10), "lost ");
+    }
+
+    #[test]
+    fn a_completion_that_never_comes_does_not_make_it_grow() {
+        let mut flight = flight(0, "a");
+        for number in 1..10_000 {
+            flight.begin('b', false);
+            assert_eq!(complete(&mut flight, number, number), "b");
+        }
+        assert!(flight.slots.len() <= 70, "{}", flight.slots.len());
+        assert_eq!((flight.len(), complete(&mut flight, 0, 0).as_str()), (1, "a"));
+        flight.begin('c', false);
+        assert_eq!(complete(&mut flight, 10_000, 10_000), "c");
     }
 
     #[test]
@@ -232,7 +276,7 @@ mod tests {
         flight.copied('b');
         assert_eq!(flight.len(), 2);
         let mut released = String::new();
-        flight.release_copied(&mut |buffer, _| released.push(buffer));
+        flight.release_ready(&mut |buffer, _| released.push(buffer));
         assert_eq!((released.as_str(), flight.len()), ("b", 1));
         assert_eq!(complete(&mut flight, 0, 0), "a");
     }
@@ -246,7 +290,7 @@ mod tests {
         assert_eq!(flight.len(), 0);
         let mut flight = Flight::new();
         flight.doubt('a');
-        assert_eq!((flight.len(), complete(&mut flight, 1, 1).as_str()), (0, ""));
+        assert_eq!((flight.len(), complete(&mut flight, 1, 1).as_str()), (0, "lost "));
     }
 
     #[test]
@@ -256,9 +300,10 @@ mod tests {
             flight.complete(range(0, 1), &mut |_, _| panic!("the caller's own"));
         }));
         assert!(panics.is_err());
-        assert_eq!(flight.len(), 2);
-        assert_eq!(complete(&mut flight, 2, 2), "cb", "a is the caller's, who panicked with it");
-        assert_eq!(flight.len(), 0);
+        let mut released = String::new();
+        flight.release_ready(&mut |buffer, _| released.push(buffer));
+        assert_eq!((released.as_str(), flight.len()), ("b", 1), "a is the caller's, who panicked with it");
+        assert_eq!(complete(&mut flight, 2, 2), "c");
     }
 
     #[test]

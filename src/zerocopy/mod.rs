@@ -2,6 +2,7 @@
 
 mod buffer;
 mod flight;
+mod send;
 
 pub use buffer::ZeroCopyBuf;
 
@@ -17,11 +18,10 @@ use nix::libc;
 
 use crate::{
     control::{ControlBuf, ControlBuffer},
-    error::EncodeError,
     error_queue::{self, ErrorQueue, QueuedError},
+    flags::SendFlags,
     message::{ExtendedError, Meaning, RecvList},
     options::{Families, SO_ZEROCOPY, socket_protocol},
-    send::MsgHdr,
     sys,
 };
 use flight::Flight;
@@ -47,11 +47,15 @@ use flight::Flight;
 /// out.send(vec![7; 30_000])?;
 /// # peer.read_exact(&mut vec![0; 30_000])?;
 /// while out.pending() > 0 {
-///     out.wait(Duration::from_secs(1), |buffer: Vec<u8>, copied| {
+///     let found = out.wait(Duration::from_secs(5), |buffer: Vec<u8>, copied| {
 ///         assert_eq!(buffer.len(), 30_000); // ours again, to be filled anew
 ///         println!("copied after all: {copied}");
 ///     })?;
+///     if found == 0 {
+///         break; // the peer does not read
+///     }
 /// }
+/// # assert_eq!(out.pending(), 0);
 /// # Ok(())
 /// # }
 /// ```
@@ -70,10 +74,16 @@ use flight::Flight;
 /// this crate, and [`new`](Self::new) refuses a socket that has `SO_ZEROCOPY` set already; a socket has one `ZeroCopy` in
 /// its life. Who reads the error queue by other means takes the completions away, and the buffers stay.
 ///
-/// Over UDP the kernel may have numbered a send that failed (by a firewall, a full queue, segments that do not fit), and
-/// does not say so. The buffer of the first such error stays here, and comes back if the kernel had it; what follows is
-/// sent with a copy, the usual way, and comes back with the next [`complete`](Self::complete):
-/// [`is_copying`](Self::is_copying). `WouldBlock`, and more bytes than a datagram holds, are no such errors.
+/// Over UDP the kernel may have numbered a send that failed (by a firewall, segments that do not fit), and does not say
+/// so. The buffer of the first such error stays here, and comes back if the kernel had it; what follows is sent with a
+/// copy, the usual way, and comes back with the next [`complete`](Self::complete): [`is_copying`](Self::is_copying). Only
+/// a new socket sends without a copy again. `WouldBlock`, a pending ICMP error, more bytes than a datagram holds and (where
+/// `IP_RECVERR` is not set) ENOBUFS are no such errors.
+///
+/// # Shutting down
+///
+/// [`abandon`](Self::abandon) what is half sent, then [`wait`](Self::wait) until nothing is pending or it returns 0 after a
+/// time that is long enough: a peer that does not read keeps the buffers. What is pending when this is dropped is leaked.
 ///
 /// # References
 ///
@@ -82,14 +92,14 @@ use flight::Flight;
 #[doc(alias = "SO_ZEROCOPY")]
 pub struct ZeroCopy<S, B> {
     flight: Flight<B>,
-    /// Bytes sent of the newest buffer, if not all of it was.
-    begun: usize,
+    /// Bytes sent of the newest buffer, if not all of it was, and the flags it went with.
+    rest: (usize, SendFlags),
     socket: S,
     /// The socket whose sends are counted, whatever `socket` may lend later.
     counted: OwnedFd,
     udp: bool,
     /// Whether the kernel's numbers are known no longer.
-    copying: bool,
+    lost: bool,
 }
 
 impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
@@ -97,15 +107,19 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
     ///
     /// # Errors
     ///
-    /// [`FamilyError`](crate::FamilyError), or that of setsockopt(2), for other sockets (vsock, which numbers by other
-    /// rules, among them); EMFILE; `AlreadyExists` if the option is set, so that sends may have been counted: by another
+    /// [`FamilyError`](crate::FamilyError) or `Unsupported` for other sockets (vsock, which numbers by other rules, among
+    /// them), that of setsockopt(2); EMFILE; `AlreadyExists` if the option is set, so that sends may have been counted: by another
     /// `ZeroCopy`, or inherited from a listening socket. The option is never unset.
     pub fn new(socket: S) -> io::Result<Self> {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let counted = socket.as_fd().try_clone_to_owned()?;
         let fd = counted.as_fd();
         Families::INET.require(fd)?;
-        let udp = socket_protocol(fd)? == libc::IPPROTO_UDP;
+        let udp = match (sys::int_option(fd, libc::SOL_SOCKET, libc::SO_TYPE)?, socket_protocol(fd)?) {
+            (libc::SOCK_STREAM, libc::IPPROTO_TCP) => false,
+            (libc::SOCK_DGRAM, libc::IPPROTO_UDP) => true,
+            _ => return Err(io::Error::new(io::ErrorKind::Unsupported, "expected TCP or UDP, found another protocol")),
+        };
         let guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         if sys::int_option(fd, libc::SOL_SOCKET, SO_ZEROCOPY)? != 0 {
             let found = "expected a socket without SO_ZEROCOPY, found one whose sends may have been counted";
@@ -113,7 +127,8 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
         }
         sys::set_int_option(fd, libc::SOL_SOCKET, SO_ZEROCOPY, 1)?;
         drop(guard);
-        Ok(Self { flight: Flight::new(), begun: 0, socket, counted, udp, copying: false })
+        let rest = (0, SendFlags::empty());
+        Ok(Self { flight: Flight::new(), rest, socket, counted, udp, lost: false })
     }
 
     /// The socket: to receive with, or to send small things the usual way.
@@ -132,117 +147,14 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
         self.flight.len()
     }
 
-    /// Whether sends are copied, since one failed that the kernel may have numbered (UDP).
+    /// Whether sends are copied from now on, since the kernel's numbers are known no longer (UDP).
     pub fn is_copying(&self) -> bool {
-        self.copying
-    }
-
-    /// Sends a buffer to the connected peer, in one call, and returns how many bytes went.
-    ///
-    /// On a non-blocking stream that may be fewer than it has: the buffer stays here, and [`resume`](Self::resume) sends
-    /// the rest.
-    ///
-    /// # Errors
-    ///
-    /// That of sendmsg(2), with the buffer, unless the kernel may have it: `WouldBlock`; ENOBUFS when too many completions have
-    /// not been read, or more memory is pinned than `RLIMIT_MEMLOCK` allows (the whole buffer counts): [`wait`](Self::wait) if buffers are pending, else send it the usual
-    /// way. [`EncodeError::Unfinished`] if the rest of another buffer comes first.
-    pub fn send(&mut self, buffer: B) -> Result<usize, ZeroCopyError<B>> {
-        self.send_with(buffer, |_| {})
-    }
-
-    /// The same with a destination, control messages and flags, which `header` adds to the message; the data is the
-    /// buffer's.
-    ///
-    /// ```
-    /// use ancillary::{ZeroCopy, message::HopLimit};
-    /// use std::net::UdpSocket;
-    ///
-    /// # fn main() -> std::io::Result<()> {
-    /// # let peer = UdpSocket::bind("127.0.0.1:0")?;
-    /// # let to = peer.local_addr()?;
-    /// let mut out = ZeroCopy::new(UdpSocket::bind("127.0.0.1:0")?)?;
-    /// out.send_with([b"head".to_vec(), b"body".to_vec()], |header| {
-    ///     header.to(to).control(HopLimit(9));
-    /// })?;
-    /// # let mut data = [0; 9];
-    /// # assert_eq!(peer.recv(&mut data)?, 8);
-    /// # assert_eq!(&data[..8], b"headbody");
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`send`](Self::send), and those of the [`MsgHdr`]; `InvalidInput` if `header` has changed the data.
-    pub fn send_with(
-        &mut self,
-        buffer: B,
-        header: impl for<'h> FnOnce(&mut MsgHdr<'h>),
-    ) -> Result<usize, ZeroCopyError<B>> {
-        if self.begun > 0 {
-            let error = EncodeError::Unfinished { unsent: self.unsent() }.into();
-            return Err(ZeroCopyError { error, buffer: Some(buffer) });
-        }
-        // A datagram without data is numbered over UDP, and not where it goes on with another.
-        let copy = self.copying || buffer::len(&buffer) == 0;
-        let mut message = MsgHdr::new();
-        buffer.each(&mut |piece| {
-            message.data(piece);
-        });
-        header(&mut message);
-        let sent = if holds(&message, &buffer) {
-            let message = if copy { &mut message } else { message.zerocopy() };
-            message.send(&self.counted)
-        } else {
-            Err(io::Error::new(io::ErrorKind::InvalidInput, "expected the data of the buffer alone, found other data"))
-        };
-        match sent {
-            Ok(_) if copy => {
-                let sent = buffer::len(&buffer);
-                self.flight.copied(buffer);
-                Ok(sent)
-            }
-            Ok(sent) => {
-                let rest = sent < buffer::len(&buffer);
-                self.begun = if rest { sent } else { 0 };
-                self.flight.begin(buffer, rest);
-                Ok(sent)
-            }
-            Err(error) if self.udp && !copy && may_be_counted(&error, &buffer) => {
-                self.copying = true;
-                self.flight.doubt(buffer);
-                Err(ZeroCopyError { error, buffer: None })
-            }
-            // TCP takes the number of a send that fails back.
-            Err(error) => Err(ZeroCopyError { error, buffer: Some(buffer) }),
-        }
-    }
-
-    /// Sends more of a buffer that went in part, and returns how many bytes went: 0 if there is no rest.
-    ///
-    /// # Errors
-    ///
-    /// That of sendmsg(2), and the rest stays: `WouldBlock`; ENOBUFS as for [`send`](Self::send), as long as too many of
-    /// the parts that went are not complete: [`complete`](Self::complete) reads those that are.
-    pub fn resume(&mut self) -> io::Result<usize> {
-        let Some(buffer) = self.flight.unfinished() else { return Ok(0) };
-        let mut message = MsgHdr::new();
-        buffer.each(&mut |piece| {
-            message.data(piece);
-        });
-        let sent = message.zerocopy().send_rest(&self.counted, self.begun, &[])?;
-        if sent > 0 {
-            let rest = self.begun + sent < buffer::len(buffer);
-            self.begun = if rest { self.begun + sent } else { 0 };
-            self.flight.go_on(rest);
-        }
-        Ok(sent)
+        self.lost
     }
 
     /// Bytes of the newest buffer that have not been sent.
     pub fn unsent(&self) -> usize {
-        self.flight.unfinished().map_or(0, |buffer| buffer::len(buffer) - self.begun)
+        self.flight.unfinished().map_or(0, |buffer| buffer::len(buffer) - self.rest.0)
     }
 
     /// Reads the completions that have arrived, without waiting, and hands back the buffers that are free, each with
@@ -251,7 +163,7 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
     /// # Errors
     ///
     /// An [`ExtendedError`] (`Other`) for an entry of another kind, which only a socket has that was asked for network
-    /// errors or timestamps: [`drain`](Self::drain) serves those.
+    /// errors or timestamps: [`drain`](Self::drain) serves those. The buffers have been handed back then, too.
     pub fn complete(&mut self, mut released: impl FnMut(B, bool)) -> io::Result<usize> {
         let (mut count, mut other) = (0, None);
         self.drain(&mut [], &mut ControlBuf::<ExtendedError>::new(), |event| match event {
@@ -268,7 +180,7 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
     }
 
     /// Reads the error queue, without waiting, 4,096 entries at most: free buffers, and entries of other kinds. Returns how
-    /// many entries there were.
+    /// many entries there were; buffers that were copied come back without one.
     ///
     /// # Errors
     ///
@@ -279,11 +191,11 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
         control: &mut C,
         mut f: impl FnMut(Completion<'_, B, C::List>),
     ) -> io::Result<usize> {
-        let Self { flight, counted, .. } = self;
-        flight.release_copied(&mut |buffer, copied| f(Completion::Released { buffer, copied }));
+        let Self { flight, counted, lost, .. } = self;
+        flight.release_ready(&mut |buffer, copied| f(Completion::Released { buffer, copied }));
         ErrorQueue::of(counted.as_fd())?.drain(data, control, |entry| match entry.error().meaning() {
             Meaning::ZeroCopied(range) => {
-                flight.complete(range, &mut |buffer, copied| f(Completion::Released { buffer, copied }));
+                *lost |= !flight.complete(range, &mut |buffer, copied| f(Completion::Released { buffer, copied }));
             }
             _ => f(Completion::Error(entry)),
         })
@@ -314,29 +226,9 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
 
     /// Gives up the rest of a buffer that was sent in part; it comes back when that part is complete, or at once.
     pub fn abandon(&mut self, mut released: impl FnMut(B, bool)) {
-        self.begun = 0;
+        self.rest.0 = 0;
         self.flight.give_up(&mut released);
     }
-}
-
-/// Whether UDP may have numbered a send before it failed: not where this crate refused it, nor where it is refused early
-/// (net/ipv4/ip_output.c, `__ip_append_data`).
-fn may_be_counted(error: &io::Error, buffer: &impl buffer::Sealed) -> bool {
-    /// What a datagram over IPv6 holds, the longer one.
-    const LONGEST: usize = 65_535 - 8;
-    match error.raw_os_error() {
-        None | Some(libc::EAGAIN) => false,
-        Some(libc::EMSGSIZE) => buffer::len(buffer) <= LONGEST,
-        Some(_) => true,
-    }
-}
-
-/// Whether the data of the message is that of the buffer.
-fn holds(message: &MsgHdr<'_>, buffer: &impl buffer::Sealed) -> bool {
-    let mut slices = message.data_slices().iter();
-    let mut same = true;
-    buffer.each(&mut |piece| same &= slices.next().is_some_and(|slice| std::ptr::eq(&**slice, piece)));
-    same && slices.next().is_none()
 }
 
 impl<S, B> AsFd for ZeroCopy<S, B> {
@@ -349,8 +241,8 @@ impl<S, B> fmt::Debug for ZeroCopy<S, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (socket, pending) = (self.counted.as_raw_fd(), self.flight.len());
         write!(f, "ZeroCopy {{ socket: {socket}, pending: {pending}")?;
-        if self.begun > 0 {
-            write!(f, ", a rest behind {} bytes", self.begun)?;
+        if self.rest.0 > 0 {
+            write!(f, ", a rest behind {} bytes", self.rest.0)?;
         }
         f.write_str(" }")
     }
