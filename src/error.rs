@@ -15,6 +15,13 @@ pub enum EncodeError {
         /// Bytes the buffer has in all.
         available: usize,
     },
+    /// A header that is built in a buffer needs more room than the buffer has ([`rfc3542`](crate::rfc3542)).
+    HeaderSpace {
+        /// Bytes needed, padding included.
+        needed: usize,
+        /// Bytes the buffer has.
+        available: usize,
+    },
     /// One control message has a payload longer than a `cmsg_len` can say.
     Payload {
         /// Bytes of payload given.
@@ -102,6 +109,9 @@ impl fmt::Display for EncodeError {
         match *self {
             Self::ControlSpace { needed, available } => {
                 write!(f, "control messages need {needed} bytes, the buffer has {available}")
+            }
+            Self::HeaderSpace { needed, available } => {
+                write!(f, "the header needs {needed} bytes, the buffer has {available}")
             }
             Self::Payload { found, max } => {
                 write!(f, "expected a payload of at most {max} bytes, found {found}")

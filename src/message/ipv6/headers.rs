@@ -66,9 +66,26 @@ macro_rules! header {
         header!($type, $name = $number);
 
         impl<'a> $type<'a> {
-            /// The options one by one.
+            /// The options one by one (`inet6_opt_next`).
+            #[doc(alias = "inet6_opt_next")]
             pub fn options(self) -> Ipv6Options<'a> {
                 Ipv6Options::new(&self.0[2..])
+            }
+
+            /// The data of the first option of this type (`inet6_opt_find`).
+            ///
+            /// # Errors
+            ///
+            /// [`DecodeError`] if a malformed option comes before it.
+            #[doc(alias = "inet6_opt_find")]
+            pub fn find(self, ty: u8) -> Result<Option<&'a [u8]>, DecodeError> {
+                for option in self.options() {
+                    match option? {
+                        (found, data) if found == ty => return Ok(Some(data)),
+                        _ => {}
+                    }
+                }
+                Ok(None)
             }
         }
 
