@@ -1,0 +1,411 @@
+//! Routing headers (section 7), those of today's kernels too.
+
+use std::{fmt, net::Ipv6Addr};
+
+use crate::{
+    error::{DecodeError, EncodeError},
+    message::Ipv6Rthdr,
+};
+
+/// Bytes before the first address, for all of these types.
+const FIXED: usize = 8;
+const ADDR: usize = 16;
+/// What the length byte can count.
+const MOST: usize = 127;
+
+/// Kinds of routing header that this module knows.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum RoutingType {
+    /// Source routing (`IPV6_RTHDR_TYPE_0`), which RFC 3542 is about. RFC 5095 has abolished it: Linux sends none, forwards
+    /// none, and delivers what has arrived with no segments left.
+    #[doc(alias = "IPV6_RTHDR_TYPE_0")]
+    Source,
+    /// The home address of a mobile node (`IPV6_SRCRT_TYPE_2`, RFC 6275 s. 6.4): exactly one.
+    #[doc(alias = "IPV6_SRCRT_TYPE_2")]
+    HomeAddress,
+    /// Segment routing (`IPV6_SRCRT_TYPE_4`, SRv6, RFC 8754): the segments, the last one is the destination.
+    #[doc(alias = "IPV6_SRCRT_TYPE_4")]
+    SegmentRouting,
+}
+
+impl RoutingType {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Source => 0,
+            Self::HomeAddress => 2,
+            Self::SegmentRouting => 4,
+        }
+    }
+
+    /// Bytes that a header with so many addresses takes (`inet6_rth_space`); `None` for more than 127, and for another
+    /// number than the type has.
+    ///
+    /// RFC 3542 s. 7.1
+    #[doc(alias = "inet6_rth_space")]
+    #[must_use]
+    pub const fn space(self, addresses: usize) -> Option<usize> {
+        let possible = match self {
+            Self::Source => addresses <= MOST,
+            Self::HomeAddress => addresses == 1,
+            Self::SegmentRouting => addresses >= 1 && addresses <= MOST,
+        };
+        if possible { Some(FIXED + ADDR * addresses) } else { None }
+    }
+}
+
+/// Builds a routing header in a buffer of the caller's (`inet6_rth_init`, `inet6_rth_add`).
+///
+/// The first error of a method is remembered, and told by [`finish`](Self::finish).
+///
+/// ```
+/// use ancillary::rfc3542::{RoutingBuilder, RoutingHeader, RoutingType};
+///
+/// let mut buffer = [0; 64];
+/// let mut route = RoutingBuilder::new(&mut buffer, RoutingType::SegmentRouting);
+/// route.add("2001:db8::1".parse()?).add("2001:db8::2".parse()?); // in the order of travel
+/// let header = RoutingHeader::new(route.finish()?)?;
+/// assert_eq!((header.segments(), header.segments_left()), (2, 1));
+/// assert_eq!(header.addr(0), Some("2001:db8::1".parse()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// RFC 3542 s. 7.2 and 7.3; RFC 8754 s. 2
+#[doc(alias = "inet6_rth_init")]
+#[doc(alias = "inet6_rth_add")]
+pub struct RoutingBuilder<'b> {
+    bytes: &'b mut [u8],
+    ty: RoutingType,
+    added: usize,
+}
+
+impl<'b> RoutingBuilder<'b> {
+    /// A header of this type without addresses, in `bytes`: what is not needed stays as it is.
+    pub fn new(bytes: &'b mut [u8], ty: RoutingType) -> Self {
+        Self { bytes, ty, added: 0 }
+    }
+
+    /// One more address, in the order of travel.
+    pub fn add(&mut self, addr: Ipv6Addr) -> &mut Self {
+        let at = FIXED.saturating_add(ADDR.saturating_mul(self.added));
+        if let Some(room) = self.bytes.get_mut(at..at.saturating_add(ADDR)) {
+            room.copy_from_slice(&addr.octets());
+        }
+        self.added += 1;
+        self
+    }
+
+    /// The header, to be sent as [`Ipv6Rthdr`]: all segments are left. The next header is 0: the kernel fills it in.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::Value`] for a number of addresses that the type does not have; else [`EncodeError::HeaderSpace`]
+    /// with how many bytes are needed.
+    pub fn finish(self) -> Result<&'b [u8], EncodeError> {
+        let Some(needed) = self.ty.space(self.added) else {
+            let expected = match self.ty {
+                RoutingType::Source => "0..=127",
+                RoutingType::HomeAddress => "1",
+                RoutingType::SegmentRouting => "1..=127",
+            };
+            return Err(EncodeError::Value { field: "routing header: addresses", expected, found: self.added as i64 });
+        };
+        let available = self.bytes.len();
+        let Some(header) = self.bytes.get_mut(..needed) else {
+            return Err(EncodeError::HeaderSpace { needed, available });
+        };
+        let count = self.added as u8;
+        // For segments: the last entry, no flags, no tag; for the others reserved.
+        let (left, last) = if self.ty == RoutingType::SegmentRouting { (count - 1, count - 1) } else { (count, 0) };
+        header[..FIXED].copy_from_slice(&[0, 2 * count, self.ty.number(), left, last, 0, 0, 0]);
+        if self.ty == RoutingType::SegmentRouting {
+            turn(&mut header[FIXED..]);
+        }
+        Ok(header)
+    }
+}
+
+impl fmt::Debug for RoutingBuilder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RoutingBuilder {{ {:?}, {} addresses in {} bytes }}", self.ty, self.added, self.bytes.len())
+    }
+}
+
+/// Turns the order of addresses around.
+fn turn(addresses: &mut [u8]) {
+    // All bytes backwards, then each address forwards again.
+    addresses.reverse();
+    addresses.chunks_exact_mut(ADDR).for_each(<[u8]>::reverse);
+}
+
+/// The bytes of a routing header of a known type (`inet6_rth_segments`, `inet6_rth_getaddr`).
+///
+/// RFC 3542 s. 7.4 to 7.6
+#[doc(alias = "inet6_rth_segments")]
+#[doc(alias = "inet6_rth_getaddr")]
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct RoutingHeader<'a> {
+    // As long as its own length says, with so many addresses behind the first eight bytes.
+    bytes: &'a [u8],
+    ty: RoutingType,
+    segments: usize,
+}
+
+impl<'a> RoutingHeader<'a> {
+    /// The header in `bytes`, all of them.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::Length`] if they are not as many as its own length says, or hold fewer addresses than it says;
+    /// [`DecodeError::Value`] for another type, a length that is no number of addresses, more segments left than it has.
+    pub fn new(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let (ty, segments) = layout(bytes)?;
+        Ok(Self { bytes, ty, segments })
+    }
+
+    /// Of which type it is.
+    pub const fn routing_type(self) -> RoutingType {
+        self.ty
+    }
+
+    /// How many addresses it has.
+    pub const fn segments(self) -> usize {
+        self.segments
+    }
+
+    /// How many of them are still to be visited.
+    pub const fn segments_left(self) -> u8 {
+        self.bytes[3]
+    }
+
+    /// An address, counted in the order of travel.
+    pub fn addr(self, index: usize) -> Option<Ipv6Addr> {
+        if index >= self.segments {
+            return None;
+        }
+        let place = if self.ty == RoutingType::SegmentRouting { self.segments - 1 - index } else { index };
+        let octets = self.bytes.get(FIXED + ADDR * place..)?.first_chunk::<ADDR>()?;
+        Some(Ipv6Addr::from(*octets))
+    }
+
+    /// All addresses, in the order of travel.
+    pub fn addrs(self) -> impl Iterator<Item = Ipv6Addr> + Clone + 'a {
+        (0..self.segments).map_while(move |index| self.addr(index))
+    }
+
+    /// The whole header.
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+impl<'a> TryFrom<Ipv6Rthdr<'a>> for RoutingHeader<'a> {
+    type Error = DecodeError;
+
+    fn try_from(header: Ipv6Rthdr<'a>) -> Result<Self, DecodeError> {
+        Self::new(header.as_bytes())
+    }
+}
+
+impl fmt::Debug for RoutingHeader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} left {} ", self.ty, self.segments_left())?;
+        f.debug_list().entries(self.addrs()).finish()
+    }
+}
+
+/// Makes of a received header, in place, the one that leads back (`inet6_rth_reverse`): the addresses in the other order,
+/// and all segments left.
+///
+/// RFC 3542 s. 7.4; whether a route may be taken back is the application's to judge.
+///
+/// # Errors
+///
+/// Those of [`RoutingHeader::new`]; [`DecodeError::Value`] for a home address, which is no route. Nothing is changed then.
+#[doc(alias = "inet6_rth_reverse")]
+pub fn reverse(header: &mut [u8]) -> Result<(), DecodeError> {
+    let (ty, segments) = layout(header)?;
+    let left = match ty {
+        RoutingType::Source => segments,
+        RoutingType::SegmentRouting => segments - 1,
+        RoutingType::HomeAddress => {
+            return Err(DecodeError::Value { field: "routing type", expected: "0 or 4, which are routes", found: 2 });
+        }
+    };
+    turn(&mut header[FIXED..FIXED + ADDR * segments]);
+    header[3] = left as u8;
+    Ok(())
+}
+
+/// Type and number of addresses.
+fn layout(bytes: &[u8]) -> Result<(RoutingType, usize), DecodeError> {
+    let found = bytes.len();
+    let [_, units, ty, left, last, ..] = *bytes else {
+        return Err(DecodeError::Length { expected: FIXED, found });
+    };
+    let expected = (usize::from(units) + 1) * 8;
+    if found != expected {
+        return Err(DecodeError::Length { expected, found });
+    }
+    let value = |field, expected, found: u8| Err(DecodeError::Value { field, expected, found: found.into() });
+    let (ty, segments) = match ty {
+        0 if units % 2 != 0 => return value("routing header length", "an even number", units),
+        0 => (RoutingType::Source, usize::from(units / 2)),
+        2 if units != 2 => return value("routing header length", "2", units),
+        2 => (RoutingType::HomeAddress, 1),
+        // Behind the segments there may be other things.
+        4 => (RoutingType::SegmentRouting, usize::from(last) + 1),
+        _ => return value("routing type", "0, 2 or 4", ty),
+    };
+    let needed = FIXED + ADDR * segments;
+    if found < needed {
+        return Err(DecodeError::Length { expected: needed, found });
+    }
+    if usize::from(left) > segments {
+        return value("segments left", "no more than there are", left);
+    }
+    Ok((ty, segments))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn addr(n: u16) -> Ipv6Addr {
+        Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, n)
+    }
+
+    fn build(ty: RoutingType, count: u16, room: usize) -> Result<Vec<u8>, EncodeError> {
+        let mut buffer = vec![0xa5; room];
+        let mut builder = RoutingBuilder::new(&mut buffer, ty);
+        for n in 1..=count {
+            builder.add(addr(n));
+        }
+        builder.finish().map(<[u8]>::to_vec)
+    }
+
+    /// R637
+    #[test]
+    fn a_source_route_is_as_the_rfc_has_it() {
+        let space = |count| RoutingType::Source.space(count);
+        assert_eq!([0, 1, 3, 127, 128].map(space), [Some(8), Some(24), Some(56), Some(2040), None]);
+        let mut bytes = build(RoutingType::Source, 3, 56).unwrap();
+        let mut expected = vec![0, 6, 0, 3, 0, 0, 0, 0];
+        (1..=3).for_each(|n| expected.extend(addr(n).octets()));
+        assert_eq!(bytes, expected);
+        assert_eq!(build(RoutingType::Source, 4, 56), Err(EncodeError::HeaderSpace { needed: 72, available: 56 }));
+
+        let header = RoutingHeader::new(&bytes).unwrap();
+        assert_eq!((header.segments(), header.segments_left()), (3, 3));
+        assert_eq!([0, 2, 3, usize::MAX].map(|n| header.addr(n)), [Some(addr(1)), Some(addr(3)), None, None]);
+        bytes[3] = 0; // as it arrives
+        reverse(&mut bytes).unwrap();
+        let back = RoutingHeader::new(&bytes).unwrap();
+        assert_eq!((back.segments_left(), back.addrs().collect::<Vec<_>>()), (3, vec![addr(3), addr(2), addr(1)]));
+    }
+
+    #[test]
+    fn segments_stand_in_the_header_from_the_last_to_the_first() {
+        let mut bytes = build(RoutingType::SegmentRouting, 3, 64).unwrap();
+        assert_eq!(bytes[..8], [0, 6, 4, 2, 2, 0, 0, 0]);
+        assert_eq!((&bytes[8..24], &bytes[40..]), (&addr(3).octets()[..], &addr(1).octets()[..]));
+        let header = RoutingHeader::new(&bytes).unwrap();
+        assert_eq!(header.addrs().collect::<Vec<_>>(), [addr(1), addr(2), addr(3)]);
+        assert_eq!(format!("{header:?}"), "SegmentRouting left 2 [2001:db8::1, 2001:db8::2, 2001:db8::3]");
+        reverse(&mut bytes).unwrap();
+        let back = RoutingHeader::new(&bytes).unwrap();
+        assert_eq!((back.segments_left(), back.addrs().collect::<Vec<_>>()), (2, vec![addr(3), addr(2), addr(1)]));
+        // What follows the segments stays where it is.
+        bytes[1] += 1;
+        bytes.extend([5, 6, 0, 0, 0, 0, 0, 0]);
+        reverse(&mut bytes).unwrap();
+        assert_eq!((RoutingHeader::new(&bytes).unwrap().addr(0), &bytes[56..58]), (Some(addr(1)), &[5, 6][..]));
+    }
+
+    #[test]
+    fn a_home_address_is_one_and_no_route() {
+        let mut bytes = build(RoutingType::HomeAddress, 1, 24).unwrap();
+        assert_eq!(bytes[..8], [0, 2, 2, 1, 0, 0, 0, 0]);
+        assert_eq!(RoutingHeader::new(&bytes).unwrap().addrs().collect::<Vec<_>>(), [addr(1)]);
+        assert!(matches!(reverse(&mut bytes), Err(DecodeError::Value { field: "routing type", found: 2, .. })));
+    }
+
+    #[test]
+    fn numbers_of_addresses_that_a_type_does_not_have_are_refused() {
+        for (ty, count) in [
+            (RoutingType::Source, 128),
+            (RoutingType::HomeAddress, 0),
+            (RoutingType::HomeAddress, 2),
+            (RoutingType::SegmentRouting, 0),
+            (RoutingType::SegmentRouting, 128),
+        ] {
+            let error = build(ty, count, 4096).unwrap_err();
+            assert!(matches!(error, EncodeError::Value { found, .. } if found == i64::from(count)), "{ty:?} {error}");
+            assert_eq!(ty.space(count.into()), None);
+        }
+        assert_eq!(build(RoutingType::Source, 127, 4096).unwrap().len(), 2040);
+        for room in 0..40 {
+            let error = EncodeError::HeaderSpace { needed: 40, available: room };
+            assert_eq!(build(RoutingType::SegmentRouting, 2, room), Err(error));
+        }
+    }
+
+    #[test]
+    fn malformed_headers_are_refused() {
+        let good = build(RoutingType::SegmentRouting, 2, 40).unwrap();
+        for len in 0..good.len() {
+            let expected = if len < 5 { 8 } else { 40 };
+            assert_eq!(RoutingHeader::new(&good[..len]), Err(DecodeError::Length { expected, found: len }));
+        }
+        let with = |ty, at: usize, value: u8| {
+            let mut bytes = build(ty, if ty == RoutingType::HomeAddress { 1 } else { 2 }, 40).unwrap();
+            bytes[at] = value;
+            bytes.resize((usize::from(bytes[1]) + 1) * 8, 0);
+            (RoutingHeader::new(&bytes).err(), reverse(&mut bytes).err())
+        };
+        let value = |field, expected, found| {
+            let error = Some(DecodeError::Value { field, expected, found });
+            (error, error)
+        };
+        let long = Some(DecodeError::Length { expected: 8 + 256 * 16, found: 40 });
+        assert_eq!(with(RoutingType::SegmentRouting, 4, 255), (long, long));
+        assert_eq!(with(RoutingType::SegmentRouting, 2, 3), value("routing type", "0, 2 or 4", 3));
+        assert_eq!(with(RoutingType::Source, 1, 3), value("routing header length", "an even number", 3));
+        assert_eq!(with(RoutingType::Source, 3, 3), value("segments left", "no more than there are", 3));
+        assert_eq!(with(RoutingType::HomeAddress, 1, 4), value("routing header length", "2", 4));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_safe(mut bytes in prop::collection::vec(any::<u8>(), 0..600), fix in any::<bool>()) {
+            if fix && bytes.len() >= 8 {
+                let units = bytes.len() / 8;
+                bytes.truncate(units * 8);
+                bytes[1] = (units - 1) as u8;
+                bytes[2] %= 5;
+            }
+            if let Ok(header) = RoutingHeader::new(&bytes) {
+                prop_assert_eq!(header.addrs().count(), header.segments());
+                let printed = format!("{header:?}");
+                prop_assert!(printed.contains(" left "));
+                let there: Vec<_> = header.addrs().collect();
+                let mut back = bytes.clone();
+                if reverse(&mut back).is_ok() {
+                    let back: Vec<_> = RoutingHeader::new(&back).unwrap().addrs().collect();
+                    prop_assert_eq!(back, there.into_iter().rev().collect::<Vec<_>>());
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_built_is_read_back(count in 1u16..=127, segments in any::<bool>()) {
+            let ty = if segments { RoutingType::SegmentRouting } else { RoutingType::Source };
+            let bytes = build(ty, count, 2048).unwrap();
+            let header = RoutingHeader::try_from(Ipv6Rthdr::new(&bytes).unwrap()).unwrap();
+            prop_assert_eq!((header.routing_type(), header.segments()), (ty, usize::from(count)));
+            prop_assert_eq!(header.addrs().collect::<Vec<_>>(), (1..=count).map(addr).collect::<Vec<_>>());
+        }
+    }
+}
