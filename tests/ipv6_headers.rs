@@ -15,6 +15,7 @@ use ancillary::{
         AtMost, Ipv6DstOpts, Ipv6HopLimit, Ipv6HopOpts, Ipv6PktInfo, Ipv6Rthdr, Ipv6RthdrDstOpts, RecvList, Rfc2292,
     },
     parser::ControlMessage,
+    rfc3542::{self, RoutingBuilder, RoutingHeader, RoutingType},
 };
 use common::{
     cause, has_v6,
@@ -305,6 +306,37 @@ fn a_routing_header_that_leads_here_is_delivered() {
             assert_eq!((new.data(), new.as_bytes()), (&header[4..], &header[..]));
             assert_eq!(old, Some(Rfc2292(new)));
         }
+    });
+}
+
+/// R637: a route that has been travelled is printed, counted, indexed, and turned back in place.
+#[test]
+fn a_route_that_was_travelled_is_read_and_turned_back() {
+    privileged("a_route_that_was_travelled_is_read_and_turned_back", || {
+        let receiver = bound(V6);
+        receiver.enable::<Ipv6Rthdr<'_>>().unwrap();
+        let nodes: [Ipv6Addr; 2] = ["2001:db8::1", "2001:db8::2"].map(|node| node.parse().unwrap());
+        let mut buffer = [0; 64];
+        let mut route = RoutingBuilder::new(&mut buffer, RoutingType::Source);
+        nodes.iter().for_each(|node| _ = route.add(*node));
+        let mut sent = route.finish().unwrap().to_vec();
+        // Nobody sends or forwards this type any longer, so as it is at the end of its way.
+        (sent[0], sent[3]) = (UDP, 0);
+        send_raw(ROUTING, &[&sent], receiver.local_addr().unwrap());
+        let (mut data, mut control) = ([0; 16], ControlVec::<Ipv6Rthdr<'_>>::new());
+        let message = receiver.recv_msg(&mut data, &mut control).unwrap();
+        let header = RoutingHeader::try_from(message.extract().unwrap()).unwrap();
+        assert_eq!(format!("{header:?}"), "Source left 0 [2001:db8::1, 2001:db8::2]");
+        assert_eq!((header.segments(), header.segments_left()), (2, 0));
+        assert_eq!([0, 1, 2].map(|index| header.addr(index)), [Some(nodes[0]), Some(nodes[1]), None]);
+
+        let mut back = header.as_bytes().to_vec();
+        rfc3542::reverse(&mut back).unwrap();
+        let back = RoutingHeader::new(&back).unwrap();
+        assert_eq!((back.segments_left(), back.addrs().collect::<Vec<_>>()), (2, vec![nodes[1], nodes[0]]));
+        let (_, sender) = pair();
+        let refused = send(&sender, Ipv6Rthdr::new(back.as_bytes()).unwrap()).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(libc::EINVAL), "the kernel sends it no longer");
     });
 }
 
