@@ -1,6 +1,6 @@
 //! Error types: what was expected and what was found.
 
-use std::{error::Error, fmt, io};
+use std::{error::Error, fmt, io, net::Ipv6Addr};
 
 use crate::text::family_name;
 
@@ -331,6 +331,51 @@ impl fmt::Display for AddrError {
     }
 }
 
+/// A text that is no address with a zone ([`ScopedAddr`](crate::interface::ScopedAddr)).
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ScopeError {
+    /// What stands before the `%`, or the whole of it, is no IPv6 address.
+    Address {
+        /// The text there.
+        found: String,
+    },
+    /// Nothing stands behind the `%`.
+    EmptyZone {
+        /// What stands before it.
+        addr: Ipv6Addr,
+    },
+    /// What stands behind the `%` is neither the name of an interface nor a number.
+    Interface {
+        /// The text there.
+        found: String,
+    },
+    /// What stands behind the `%` is no number, and the address is not link-local: its zone is no interface.
+    NotLinkLocal {
+        /// What stands before it.
+        addr: Ipv6Addr,
+        /// The text behind it.
+        found: String,
+    },
+}
+
+impl fmt::Display for ScopeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address { found } => write!(f, "expected an IPv6 address, found {found:?}"),
+            Self::EmptyZone { addr } => {
+                write!(f, "expected an interface's name or number behind \"{addr}%\", found nothing")
+            }
+            Self::Interface { found } => {
+                write!(f, "expected an interface's name or number behind '%', found {found:?}")
+            }
+            Self::NotLinkLocal { addr, found } => {
+                write!(f, "expected a number behind \"{addr}%\", which is not link-local, found {found:?}")
+            }
+        }
+    }
+}
+
 macro_rules! into_io_error {
     ($($error:ty => $kind:ident,)+) => {$(
         impl Error for $error {}
@@ -352,4 +397,5 @@ into_io_error! {
     FamilyError => InvalidInput,
     ShortReadError => UnexpectedEof,
     AddrError => InvalidInput,
+    ScopeError => InvalidInput,
 }

@@ -1,4 +1,4 @@
-//! Network interfaces by index and by name (RFC 3493 s. 4).
+//! Network interfaces by index and by name (RFC 3493 s. 4), and addresses with an interface (RFC 4007 s. 11).
 //!
 //! ```
 //! use ancillary::interface;
@@ -21,6 +21,8 @@ use nix::{
     net::if_::{if_indextoname, if_nametoindex},
 };
 
+pub use crate::addr::ScopedAddr;
+
 /// A network interface.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Interface {
@@ -37,6 +39,11 @@ pub struct Interface {
 /// ENODEV if there is none.
 #[doc(alias = "if_nametoindex")]
 pub fn index(name: &str) -> io::Result<u32> {
+    // Some C libraries (musl) would look for the interface whose name it begins with.
+    #[cfg(linux_like)]
+    if name.len() >= libc::IFNAMSIZ {
+        return Err(io::Error::from_raw_os_error(libc::ENODEV));
+    }
     Ok(if_nametoindex(name)?)
 }
 
@@ -76,7 +83,7 @@ mod tests {
         for absent in [0, 999_999, u32::MAX] {
             assert_eq!(name(absent).unwrap_err().raw_os_error(), Some(libc::ENXIO), "{absent}");
         }
-        for absent in ["", "no such interface", "lo\0"] {
+        for absent in ["", "no such", "a name longer than any", "lo\0"] {
             assert!(index(absent).is_err(), "{absent:?}");
         }
     }

@@ -90,7 +90,7 @@
 //!
 //! What makes a system call returns [`std::io::Result`], the raw errno preserved, EINTR retried, `WouldBlock` returned.
 //! What this crate refuses is one of its own types inside: [`EncodeError`], [`DecodeError`], [`TruncatedError`],
-//! [`FdCountError`], [`FamilyError`], [`ShortReadError`], [`AddrError`]. They say what was expected and what was found,
+//! [`FdCountError`], [`FamilyError`], [`ShortReadError`], [`AddrError`], [`ScopeError`]. They say what was expected and what was found,
 //! convert into [`std::io::Error`] (`InvalidInput`, `InvalidData`, `UnexpectedEof`), and come out of it again:
 //!
 //! ```
@@ -148,7 +148,9 @@ mod zerocopy;
 pub use addr::{SockAddr, ToSockAddr};
 pub use cmsg::{ControlOut, RawCmsg};
 pub use control::{ControlBuf, ControlBuffer, ControlVec};
-pub use error::{AddrError, DecodeError, EncodeError, FamilyError, FdCountError, ShortReadError, TruncatedError};
+pub use error::{
+    AddrError, DecodeError, EncodeError, FamilyError, FdCountError, ScopeError, ShortReadError, TruncatedError,
+};
 #[cfg(linux_like)]
 pub use error_queue::{ErrorQueue, QueuedError};
 pub use flags::{MsgFlags, RecvFlags, SendFlags};

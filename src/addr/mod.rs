@@ -1,9 +1,11 @@
 //! Socket addresses of any family.
 
 mod destination;
+mod scoped;
 
 pub use destination::ToSockAddr;
 pub(crate) use destination::{Name, set_name};
+pub use scoped::ScopedAddr;
 
 use std::{
     fmt,
