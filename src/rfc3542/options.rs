@@ -25,7 +25,16 @@ const LONGEST: usize = 2048;
 /// # Ok::<(), ancillary::EncodeError>(())
 /// ```
 ///
-/// RFC 3542 s. 10; RFC 8200 s. 4.2
+/// # What arrives
+///
+/// Linux drops a packet whose header has more than eight options, padding not counted
+/// (`net.ipv6.max_hbh_opts_number`, `net.ipv6.max_dst_opts_number`, Linux 4.15). An option that a host does not know is
+/// skipped where the upper two bits of its type are zero; else the packet is dropped, and where the first is set, an ICMP
+/// parameter problem goes back, which the error queue tells.
+///
+/// # References
+///
+/// RFC 3542 s. 10; RFC 8200 s. 4.2; net/ipv6/exthdrs.c, `ip6_parse_tlv`
 #[doc(alias = "inet6_opt_init")]
 #[doc(alias = "inet6_opt_append")]
 #[doc(alias = "inet6_opt_set_val")]

@@ -1,5 +1,5 @@
 //! What several tests need: descriptors counted, causes taken out of errors, what is missing said; in the rooms below,
-//! sockets with time limits, pipes, namespaces.
+//! sockets with time limits, pipes, namespaces, other programs.
 
 #![allow(dead_code, reason = "each test uses a part")]
 #![allow(unreachable_pub, reason = "one module for several programs")]
@@ -13,6 +13,8 @@ pub mod pairs;
 pub mod pipes;
 #[cfg(target_os = "linux")]
 pub mod raw;
+#[cfg(target_os = "linux")]
+pub mod running;
 
 use std::{
     collections::BTreeMap,
