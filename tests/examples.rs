@@ -132,6 +132,57 @@ fn traceroute_names_every_hop() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn hop_options_says_which_privilege_is_missing() {
+    let name = "hop_options_says_which_privilege_is_missing";
+    if !has_v6(name) || absent("setpriv", "--version") {
+        return;
+    }
+    let mut command = Command::new("setpriv");
+    if nix::unistd::geteuid().is_root() {
+        command.args(["--inh-caps", "-net_raw", "--bounding-set", "-net_raw"]);
+    }
+    let (out, err, success) = run(command.arg(example("hop_options")));
+    assert!(success && err.is_empty(), "{out}{err}");
+    assert!(out.starts_with("to send options takes CAP_NET_RAW") && out.lines().count() == 1, "{out}");
+}
+
+/// From one namespace to another, by a link-local address.
+#[test]
+#[cfg(target_os = "linux")]
+fn hop_options_arrive_at_the_other_host() {
+    use common::namespace::{Namespace, link, link_local};
+    let name = "hop_options_arrive_at_the_other_host";
+    if !has_v6(name) {
+        return;
+    }
+    let (Some(near), Some(far)) = (Namespace::new(name), Namespace::new(name)) else { return };
+    if !link(name, 1, 1500, &near, &far) {
+        return;
+    }
+    let program = example("hop_options");
+    let mut listener = Command::new(&program);
+    listener.arg("listen").stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut listener = Running(far.run(|| listener.spawn()).expect("it starts"));
+    let out = drain(listener.0.stdout.take().expect("piped"));
+    let to = format!("{}%veth1", link_local(2));
+    // Until it listens nothing arrives; one arrives at most.
+    let start = Instant::now();
+    while listener.0.try_wait().expect("wait").is_none() {
+        let (sent, err, success) = near.run(|| run(Command::new(&program).arg(&to)));
+        assert!(
+            success && sent.starts_with(&format!("5 bytes sent to {to}, with 24 bytes: 00 02 05 02 ")),
+            "{sent}{err}"
+        );
+        assert!(start.elapsed() < TIMEOUT, "nothing arrives");
+    }
+    let out = out.join().expect("no panic");
+    let from = format!("5 bytes from {}%veth1, with", link_local(1));
+    let expected = [&from, "  option 0x05: \"\\x00\\x00\"", "  option 0x1e: \"for experiments\""];
+    assert_eq!(out.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn cmsgdump_explains_its_arguments() {
     for arguments in [&["port"][..], &["--count"], &["--count", "many"], &["65536"]] {
         let (out, err, success) = run(Command::new(example("cmsgdump")).args(arguments));
@@ -172,7 +223,7 @@ impl Dump {
 fn absent(program: &str, argument: &str) -> bool {
     let found = Command::new(program).arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if found.is_err() {
-        skipped(format_args!("SKIPPED: {program} is not installed, cmsgdump is not tested with it"));
+        skipped(format_args!("SKIPPED: {program} is not installed, nothing is tested with it"));
     }
     found.is_err()
 }
