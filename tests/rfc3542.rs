@@ -15,7 +15,7 @@ use ancillary::{
     cmsg::{self, CmsgId},
     message::{
         AtMost, ExtendedError, Ipv6DontFrag, Ipv6DstOpts, Ipv6FlowInfo, Ipv6HopLimit, Ipv6HopOpts, Ipv6PathMtu,
-        Ipv6PktInfo, Meaning, TClass,
+        Ipv6PktInfo, Ipv6RthdrDstOpts, Meaning, TClass,
     },
     parser::{self, ControlMessage, Malformed},
     rfc3542::OptionsBuilder,
@@ -235,6 +235,9 @@ fn a_malformed_header_is_refused_before_it_is_sent() {
         assert_eq!(Ipv6HopOpts::new(header).map(|_| ()), value("IPV6_HOPOPTS", whole, found));
         assert_eq!(Ipv6DstOpts::new(header).map(|_| ()), value("IPV6_DSTOPTS", whole, found));
     }
+    let cut = "options that end with the header, none cut";
+    assert_eq!(Ipv6HopOpts::new(&[0, 0, 1, 0, 5, 9, 0, 0]).map(|_| ()), value("IPV6_HOPOPTS", cut, 4));
+    assert_eq!(Ipv6DstOpts::new(&[0, 0, 1, 3, 0, 0, 0, 5]).map(|_| ()), value("IPV6_DSTOPTS", cut, 1));
     let built = |option| build(&mut [0; 64], &[option]).map(|_| ());
     assert_eq!(built((0, 1, &[])), value("option type", "2..=255", 0));
     assert_eq!(built((1, 1, &[0])), value("option type", "2..=255", 1));
@@ -271,8 +274,11 @@ fn an_option_longer_than_its_header_is_dropped_by_the_receivers_kernel() {
     let Some(hosts) = hosts(name) else { return };
     hosts.receiver.enable::<Headers>().unwrap();
     for malformed in [[0, 0, 0x1e, 5, 0, 0, 0, 0], [0, 0, 0x1e, 255, 0, 0, 0, 0], [0, 0, 0x1e, 3, 0, 0, 0, 5]] {
-        let (hop, dst) = (Ipv6HopOpts::new(&malformed).unwrap(), Ipv6DstOpts::new(&malformed).unwrap());
-        assert!(hop.options().any(|option| option.is_err()) && dst.find(99).is_err());
+        let refused = Ipv6HopOpts::new(&malformed).unwrap_err();
+        assert!(matches!(refused, EncodeError::Value { field: "IPV6_HOPOPTS", .. }), "{refused}");
+        assert!(Ipv6DstOpts::new(&malformed).is_err() && Ipv6RthdrDstOpts::new(&malformed).is_err());
+        let raw = |ty| RawCmsg::new(CmsgId::new(libc::IPPROTO_IPV6, ty), &malformed);
+        let (hop, dst) = (raw(libc::IPV6_HOPOPTS), raw(libc::IPV6_DSTOPTS));
         let before = hosts.counter("Ip6InHdrErrors");
         hosts.dropped(hop);
         hosts.dropped(dst);

@@ -24,15 +24,33 @@ const fn len_said(header: &[u8]) -> usize {
     }
 }
 
+/// How many bytes of a header's options are no whole option: those from the first that says more than there is.
+const fn overrun(header: &[u8]) -> usize {
+    let mut at = 2;
+    while at < header.len() {
+        // Pad1 is its type alone; all others have a length.
+        let len = match (header[at], at + 1 < header.len()) {
+            (0, _) => 1,
+            (_, true) => 2 + header[at + 1] as usize,
+            (_, false) => 2,
+        };
+        if len > header.len() - at {
+            return header.len() - at;
+        }
+        at += len;
+    }
+    0
+}
+
 #[inline(always)]
 fn whole(cmsg: RawCmsg<'_>) -> Result<&[u8], DecodeError> {
     let (expected, found) = (len_said(cmsg.payload()), cmsg.payload().len());
     if found == expected { Ok(cmsg.payload()) } else { Err(DecodeError::Length { expected, found }) }
 }
 
-/// What all headers have.
+/// What all headers have; `$check` refuses more when one is made to be sent.
 macro_rules! header {
-    ($type:ident, $name:literal = $number:path) => {
+    ($type:ident, $name:literal = $number:path $(, $check:ident $expected:literal)?) => {
         impl<'a> $type<'a> {
             pub(crate) const ID: CmsgId = CmsgId::new(IPPROTO_IPV6, $number);
 
@@ -40,12 +58,19 @@ macro_rules! header {
             ///
             /// # Errors
             ///
-            /// [`EncodeError::Value`] if they are not as many as its own length says.
+            /// [`EncodeError::Value`] if they are not as many as its own length says, or one of its options says more
+            /// than there is: the receiver's kernel would drop that packet, silently.
             pub const fn new(header: &'a [u8]) -> Result<Self, EncodeError> {
                 if header.len() != len_said(header) {
                     let (expected, found) = ("8 * (length + 1) bytes", header.len() as i64);
                     return Err(EncodeError::Value { field: $name, expected, found });
                 }
+                $(
+                    if $check(header) > 0 {
+                        let found = $check(header) as i64;
+                        return Err(EncodeError::Value { field: $name, expected: $expected, found });
+                    }
+                )?
                 Ok(Self(header))
             }
 
@@ -63,7 +88,7 @@ macro_rules! header {
         sends!($type<'_>, Self::ID, |header| header.0);
     };
     (options $type:ident, $name:literal = $number:path) => {
-        header!($type, $name = $number);
+        header!($type, $name = $number, overrun "options that end with the header, none cut");
 
         impl<'a> $type<'a> {
             /// The options one by one (`inet6_opt_next`).
