@@ -109,7 +109,7 @@ impl<'s> ErrorQueue<'s> {
         if available < ROOM {
             return Err(EncodeError::ControlSpace { needed: ROOM, available }.into());
         }
-        let received = MsgHdrMut::new().flags(RecvFlags::ERRQUEUE).recv_slice(self.socket, data, control)?;
+        let received = MsgHdrMut::new().flags(RecvFlags::ERRQUEUE).recv_slice(&self.socket, data, control)?;
         match received.get::<ExtendedError>() {
             Some(error) => Ok(QueuedError { error, received }),
             None => Err(not_an_entry(received)),

@@ -91,7 +91,7 @@ pub trait SocketExt: AsFd {
         data: &'d mut [u8],
         control: &'c mut C,
     ) -> io::Result<Received<'c, C::List, &'d [u8]>> {
-        MsgHdrMut::new().recv_slice(self.as_fd(), data, control)
+        MsgHdrMut::new().recv_slice(self, data, control)
     }
 
     /// The same into memory that may be uninitialised; what arrived is initialised.
@@ -105,7 +105,7 @@ pub trait SocketExt: AsFd {
         data: &'d mut [MaybeUninit<u8>],
         control: &'c mut C,
     ) -> io::Result<Received<'c, C::List, &'d [u8]>> {
-        MsgHdrMut::new().recv_uninit(self.as_fd(), data, control)
+        MsgHdrMut::new().recv_uninit(self, data, control)
     }
 
     /// The same into the spare capacity of a `bytes::BufMut` (its first chunk: reserve before), which advances.

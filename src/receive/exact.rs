@@ -80,7 +80,7 @@ impl RecvExact {
         while let Some(rest) = data.get_mut(self.received..).filter(|rest| !rest.is_empty()) {
             inbox.compact();
             let (before, flags) = (inbox.len(), inbox.flags());
-            let (arrival, _) = inbox.recv_slice(socket, rest, MsgHdrMut::new().ask(true))?;
+            let (arrival, _) = inbox.recv_slice(&socket, rest, MsgHdrMut::new().ask(true))?;
             if arrival.returned == 0 {
                 // What Linux attaches to the end of a stream belongs to no message.
                 inbox.truncate(before, flags);
@@ -91,6 +91,6 @@ impl RecvExact {
         inbox.compact();
         self.started = false;
         let arrival = sys::Arrival { returned: total, written: total, flags: inbox.flags() };
-        Ok(Received::new(inbox, socket, arrival, total, ()))
+        Ok(Received::new(inbox, &socket, arrival, total, ()))
     }
 }

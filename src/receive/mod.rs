@@ -10,7 +10,7 @@ use std::{
     fmt,
     io::{self, IoSliceMut},
     mem::MaybeUninit,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::AsFd,
 };
 
 #[cfg(linux_like)]
@@ -119,7 +119,6 @@ impl<'a> MsgHdrMut<'a> {
         socket: impl AsFd,
         control: &'c mut C,
     ) -> io::Result<Received<'c, C::List>> {
-        let socket = socket.as_fd();
         let mut inbox = control.inbox().0;
         if self.error.is_some() || self.slices.count() > sys::MAX_SLICES {
             inbox.rearm();
@@ -127,8 +126,8 @@ impl<'a> MsgHdrMut<'a> {
             return Err(self.complaint().into());
         }
         let ask = self.ask(false);
-        let arrival = inbox.recv(socket, &mut self.slices, ask)?;
-        Ok(Received::new(inbox, socket, arrival, self.slices.capacity(), ()))
+        let arrival = inbox.recv(&socket, &mut self.slices, ask)?;
+        Ok(Received::new(inbox, &socket, arrival, self.slices.capacity(), ()))
     }
 
     /// Receives one message into the spare capacity of a `bytes::BufMut` (its first chunk: reserve before), which
@@ -148,8 +147,8 @@ impl<'a> MsgHdrMut<'a> {
             return Err(EncodeError::Slices { needed: self.slices.count() + 1, available: 1 }.into());
         }
         let (mut inbox, capacity) = (control.inbox().0, data.chunk_mut().len());
-        let arrival = sys::recv_buf_mut(&mut inbox, socket.as_fd(), data, self.ask(false))?;
-        Ok(Received::new(inbox, socket.as_fd(), arrival, capacity, ()))
+        let arrival = sys::recv_buf_mut(&mut inbox, &socket, data, self.ask(false))?;
+        Ok(Received::new(inbox, &socket, arrival, capacity, ()))
     }
 
     /// What the last receive wrote, piece by piece.
@@ -178,7 +177,7 @@ impl<'a> MsgHdrMut<'a> {
     #[inline(always)]
     pub(crate) fn recv_slice<'d, 'c, C: ControlBuffer>(
         &self,
-        socket: BorrowedFd<'_>,
+        socket: &(impl AsFd + ?Sized),
         data: &'d mut [u8],
         control: &'c mut C,
     ) -> io::Result<Received<'c, C::List, &'d [u8]>> {
@@ -190,7 +189,7 @@ impl<'a> MsgHdrMut<'a> {
     #[inline(always)]
     pub(crate) fn recv_uninit<'d, 'c, C: ControlBuffer>(
         &self,
-        socket: BorrowedFd<'_>,
+        socket: &(impl AsFd + ?Sized),
         data: &'d mut [MaybeUninit<u8>],
         control: &'c mut C,
     ) -> io::Result<Received<'c, C::List, &'d [u8]>> {

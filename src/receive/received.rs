@@ -5,7 +5,7 @@ use std::io;
 use std::{
     fmt,
     marker::PhantomData,
-    os::fd::{BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 use crate::{
@@ -39,7 +39,7 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
     #[inline(always)]
     pub(super) fn new(
         mut inbox: InboxMut<'a>,
-        socket: BorrowedFd<'_>,
+        socket: &(impl AsFd + ?Sized),
         arrival: Arrival,
         capacity: usize,
         data: D,
@@ -48,7 +48,7 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
         let (mut flags, mut eof) = (MsgFlags::from_bits_retain(arrival.flags), false);
         // Datagrams have a sender; only what has none can be the end of a stream.
         if full_len == 0 && inbox.peer().is_none() && capacity > 0 {
-            eof = is_end(socket, flags, !inbox.received().is_empty());
+            eof = is_end(socket.as_fd(), flags, !inbox.received().is_empty());
             // What Linux attaches to the end of a stream belongs to no message: credentials say pid 0 and uid 0.
             if eof {
                 inbox.rearm();

@@ -135,7 +135,7 @@ impl MsgHdr<'_> {
 
     /// One call for what lies behind the first `skip` bytes.
     pub(crate) fn send_rest(&self, socket: impl AsFd, skip: usize, control: &[u8]) -> io::Result<usize> {
-        let (socket, name) = (socket.as_fd(), self.name.get());
+        let name = self.name.get();
         #[allow(unused_mut, reason = "only Linux connects while it sends")]
         let mut flags = self.flags;
         #[cfg(linux_like)]
@@ -153,13 +153,13 @@ impl MsgHdr<'_> {
             rest = behind;
         }
         if skip == 0 {
-            return sys::sendmsg(socket, name, &rest[..rest.len().min(sys::MAX_SLICES)], control, flags);
+            return sys::sendmsg(&socket, name, &rest[..rest.len().min(sys::MAX_SLICES)], control, flags);
         }
         // The first slice is half sent: a list of its own begins with its rest.
         let mut list = [IoSlice::new(&[]); sys::INLINE_SLICES];
         let count = rest.len().min(list.len());
         list[..count].copy_from_slice(&rest[..count]);
         list[0].advance(skip);
-        sys::sendmsg(socket, name, &list[..count], control, flags)
+        sys::sendmsg(&socket, name, &list[..count], control, flags)
     }
 }

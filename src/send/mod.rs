@@ -248,7 +248,7 @@ impl<'a> MsgHdr<'a> {
             None => error,
         })?;
         let (slices, control) = (self.slices.as_slice(), self.control_bytes());
-        sys::sendmsg(socket, self.name.get(), slices, control, self.flags.bits())
+        sys::sendmsg(&socket, self.name.get(), slices, control, self.flags.bits())
     }
 
     /// For data that is owned until completion, and what the type system calls `'static`.
@@ -288,16 +288,15 @@ impl<'a> MsgHdr<'a> {
     #[doc(alias = "sendmsg")]
     #[inline(always)]
     pub fn send(&self, socket: impl AsFd) -> io::Result<usize> {
-        let socket = socket.as_fd();
         let (slices, control) = (self.slices.as_slice(), self.control_bytes());
         // Something was wrong, or an empty message may carry descriptors.
         if self.error.is_some() || (!control.is_empty() && slices.first().is_none_or(|slice| slice.is_empty())) {
-            self.check(socket)?;
+            self.check(socket.as_fd())?;
         }
-        match sys::sendmsg(socket, self.name.get(), slices, control, self.flags.bits()) {
+        match sys::sendmsg(&socket, self.name.get(), slices, control, self.flags.bits()) {
             Ok(sent) => Ok(sent),
             Err(error) if slices.len() > sys::MAX_SLICES => Err(self.too_many_slices(error)),
-            Err(error) => self.explain(socket, error),
+            Err(error) => self.explain(socket.as_fd(), error),
         }
     }
 
@@ -373,7 +372,7 @@ impl<'a> MsgHdr<'a> {
             if let Some(ip) = mapped.ip().to_ipv4_mapped() {
                 let plain = SockAddr::from(std::net::SocketAddrV4::new(ip, mapped.port()));
                 let (slices, control) = (self.slices.as_slice(), self.control_bytes());
-                return sys::sendmsg(socket, Some(&plain), slices, control, self.flags.bits());
+                return sys::sendmsg(&socket, Some(&plain), slices, control, self.flags.bits());
             }
         }
         Err(FamilyError { what: "destination address", expected, found }.into())

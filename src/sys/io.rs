@@ -3,7 +3,7 @@
 use std::{
     io::{self, IoSlice},
     mem::MaybeUninit,
-    os::fd::{AsRawFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
     ptr,
 };
 
@@ -57,15 +57,19 @@ unsafe fn raw_sendmsg(socket: c_int, header: *const libc::msghdr, flags: c_int) 
 }
 
 /// sendmsg(2), retried when a signal interrupts it.
+///
+/// `as_fd` may be a call that the compiler cannot look into (those of the standard library's sockets are): it comes
+/// last, so that what is known of the message until there needs no second look.
 #[inline(always)]
 pub(crate) fn sendmsg(
-    socket: BorrowedFd<'_>,
+    socket: &(impl AsFd + ?Sized),
     name: Option<&SockAddr>,
     slices: &[IoSlice<'_>],
     control: &[u8],
     flags: c_int,
 ) -> io::Result<usize> {
     with_msghdr(name, slices, control, |header| {
+        let socket = socket.as_fd();
         loop {
             // SAFETY: 1. the descriptor is borrowed, hence open; 2. the header's pointers and lengths come from
             // references that outlive the call; 3. sendmsg only reads through them (POSIX sendmsg), and IoSlice

@@ -12,7 +12,7 @@ pub(crate) use storage::{HeapStorage, InlineStorage};
 use std::{
     io,
     mem::MaybeUninit,
-    os::fd::{AsRawFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
 };
 
 use nix::libc::{self, c_int};
@@ -159,7 +159,7 @@ impl<'a> InboxMut<'a> {
     #[inline(always)]
     pub(crate) fn recv(
         &mut self,
-        socket: BorrowedFd<'_>,
+        socket: &(impl AsFd + ?Sized),
         data: &mut IoSlicesMut<'_>,
         ask: Recv,
     ) -> io::Result<Arrival> {
@@ -179,7 +179,7 @@ impl<'a> InboxMut<'a> {
     #[inline(always)]
     pub(crate) fn recv_uninit<'d>(
         &mut self,
-        socket: BorrowedFd<'_>,
+        socket: &(impl AsFd + ?Sized),
         data: &'d mut [MaybeUninit<u8>],
         ask: Recv,
     ) -> io::Result<(Arrival, &'d mut [u8])> {
@@ -199,7 +199,7 @@ impl<'a> InboxMut<'a> {
     #[inline(always)]
     pub(crate) fn recv_slice<'d>(
         &mut self,
-        socket: BorrowedFd<'_>,
+        socket: &(impl AsFd + ?Sized),
         data: &'d mut [u8],
         ask: Recv,
     ) -> io::Result<(Arrival, &'d mut [u8])> {
@@ -214,17 +214,17 @@ impl<'a> InboxMut<'a> {
     #[inline(always)]
     fn recv_raw(
         &mut self,
-        socket: BorrowedFd<'_>,
+        socket: &(impl AsFd + ?Sized),
         iov: *mut libc::iovec,
         count: usize,
         data: usize,
         ask: Recv,
     ) -> io::Result<Arrival> {
-        let start = if ask.append {
-            align_up(self.head.len).min(self.bytes.len())
+        let (start, len, flags) = if ask.append {
+            (align_up(self.head.len).min(self.bytes.len()), self.head.len, self.head.flags)
         } else {
-            self.rearm();
-            0
+            self.close_owned();
+            (0, 0, 0)
         };
         let room = self.bytes.get_mut(start..).unwrap_or_default();
         // A call that succeeds without touching the buffer must not make old bytes look new.
@@ -242,28 +242,23 @@ impl<'a> InboxMut<'a> {
             header.msg_control = room.as_mut_ptr().cast();
             header.msg_controllen = room.len() as _;
         }
-        let mut flags = if ask.inheritable { ask.flags } else { ask.flags | MSG_CMSG_CLOEXEC };
         let capacity = room.len();
-        let returned = loop {
-            // SAFETY: 1. the descriptor is borrowed, hence open; 2. name, control and the buffers behind `iov` are
-            // borrowed exclusively until the call returns, with the lengths given; 3. what the kernel writes
-            // there is plain bytes.
-            let returned = unsafe { libc::recvmsg(socket.as_raw_fd(), &mut header, flags) };
-            if returned >= 0 {
-                break returned as usize;
-            }
-            let error = last_error();
-            if flags & MSG_CMSG_CLOEXEC != 0 && refuses_cloexec(socket, &error) {
-                flags &= !MSG_CMSG_CLOEXEC;
-            } else if error.kind() != io::ErrorKind::Interrupted {
+        // After what the compiler can see: this may be a call (`sys::sendmsg`).
+        let socket = socket.as_fd();
+        // SAFETY: name, control and the buffers behind `iov` are borrowed exclusively until the call returns, with the
+        // lengths given.
+        let returned = match unsafe { recvmsg(socket, &mut header, ask) } {
+            Ok(returned) => returned,
+            Err(error) => {
+                if !ask.append {
+                    self.rearm();
+                }
                 return Err(error);
             }
         };
-        self.head.flags |= header.msg_flags;
         let got = (header.msg_controllen as usize).min(capacity);
-        if got > 0 {
-            self.head.len = start + got;
-        }
+        self.head.len = if got > 0 { start + got } else { len };
+        self.head.flags = flags | header.msg_flags;
         // SAFETY: the field's invariant: the address was made by `zeroed`.
         unsafe { self.head.peer.set_len(header.msg_namelen as usize) };
         // Linux installs new descriptors at every peek; elsewhere a peeked message shows numbers that are not ours.
@@ -289,12 +284,17 @@ impl<'a> InboxMut<'a> {
     /// Forgets the last message: closes what nobody took, and holds nothing.
     #[inline(always)]
     pub(crate) fn rearm(&mut self) {
-        if self.head.owns {
-            self.close_all();
-        }
+        self.close_owned();
         self.head.len = 0;
         self.head.flags = 0;
         self.clear_name();
+    }
+
+    #[inline(always)]
+    fn close_owned(&mut self) {
+        if self.head.owns {
+            self.close_all();
+        }
     }
 
     #[inline(always)]
@@ -366,6 +366,30 @@ impl<'a> InboxMut<'a> {
     }
 }
 
+/// recvmsg(2), retried when a signal interrupts it.
+///
+/// # Safety
+///
+/// * the header's pointers and lengths describe memory that is borrowed exclusively until this returns
+#[inline(always)]
+unsafe fn recvmsg(socket: BorrowedFd<'_>, header: &mut libc::msghdr, ask: Recv) -> io::Result<usize> {
+    let mut flags = if ask.inheritable { ask.flags } else { ask.flags | MSG_CMSG_CLOEXEC };
+    loop {
+        // SAFETY: 1. the descriptor is borrowed, hence open; 2. the caller's promise; 3. what the kernel writes there is
+        // plain bytes.
+        let returned = unsafe { libc::recvmsg(socket.as_raw_fd(), header, flags) };
+        if returned >= 0 {
+            return Ok(returned as usize);
+        }
+        let error = last_error();
+        if flags & MSG_CMSG_CLOEXEC != 0 && refuses_cloexec(socket, &error) {
+            flags &= !MSG_CMSG_CLOEXEC;
+        } else if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}
+
 /// Linux: AF_PACKET, some CAN protocols and others that carry no descriptors refuse the flag (net/packet/af_packet.c,
 /// `packet_recvmsg`).
 #[cold]
@@ -405,7 +429,7 @@ fn close_all(head: &mut Head, bytes: &mut [u8]) {
 #[cfg(feature = "bytes")]
 pub(crate) fn recv_buf_mut(
     inbox: &mut InboxMut<'_>,
-    socket: BorrowedFd<'_>,
+    socket: &(impl AsFd + ?Sized),
     buf: &mut (impl bytes::BufMut + ?Sized),
     ask: Recv,
 ) -> io::Result<Arrival> {
