@@ -15,7 +15,7 @@ pub enum EncodeError {
         /// Bytes the buffer has in all.
         available: usize,
     },
-    /// A header that is built in a buffer needs more room than the buffer has ([`rfc3542`](crate::rfc3542)).
+    /// A header that is built in a buffer, or read into one, needs more room than the buffer has ([`rfc3542`](crate::rfc3542)).
     HeaderSpace {
         /// Bytes needed, padding included.
         needed: usize,

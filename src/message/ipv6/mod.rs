@@ -185,7 +185,7 @@ impl fmt::Display for Ipv6PktInfo {
 
 impl Ipv6PktInfo {
     #[inline(always)]
-    fn to_wire(self) -> [u8; 20] {
+    pub(crate) fn to_wire(self) -> [u8; 20] {
         let mut payload = [0; 20];
         payload[..16].copy_from_slice(&self.addr.octets());
         payload[16..].copy_from_slice(&self.ifindex.to_ne_bytes());
