@@ -28,8 +28,8 @@ use crate::{
 ///
 /// # Errors
 ///
-/// Sending: EINVAL if the destination's `sin6_flowinfo` has another label; or if a socket of the same network namespace
-/// holds a label for itself alone (`IPV6_FLOWLABEL_MGR`), and this one is not leased to the sending socket.
+/// Sending: EINVAL if a socket of the same network namespace holds a label for itself alone (`IPV6_FLOWLABEL_MGR`), and
+/// this one is not leased to the sending socket.
 ///
 /// # References
 ///

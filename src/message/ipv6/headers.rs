@@ -124,8 +124,8 @@ macro_rules! header {
 
 /// Hop-by-hop options header of one IPv6 datagram (`IPV6_HOPOPTS`, `struct ip6_hbh`).
 ///
-/// Received once enabled (`IPV6_RECVHOPOPTS`, Linux 2.6.14), absent where the packet has none; when sent it overrides the
-/// socket's own. Sending needs `CAP_NET_RAW`, receiving nothing. Ignored to IPv4-mapped destinations.
+/// Received once enabled (`IPV6_RECVHOPOPTS`, Linux 2.6.14), absent where the packet has none; when sent it overrides all
+/// the headers that the socket itself has ([`set_sticky`](Self::set_sticky)), of whichever kind. Sending needs `CAP_NET_RAW`, receiving nothing. Ignored to IPv4-mapped destinations.
 ///
 /// A header has up to 2,048 bytes, which would have to be reserved for it: [`AtMost`](crate::message::AtMost) reserves
 /// less.
