@@ -12,6 +12,11 @@ use nix::libc;
 
 use crate::sys;
 
+/// Tells the compiler which way is taken seldom: it then branches there, instead of computing both ways.
+#[cold]
+#[inline]
+pub(crate) const fn unlikely() {}
+
 /// What a control message is: its `cmsg_level` and `cmsg_type`.
 ///
 /// The level has a meaning only on sockets of its family: level 0 is `IPPROTO_IP` on internet sockets.

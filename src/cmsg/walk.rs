@@ -2,7 +2,7 @@
 
 use std::{fmt, iter::FusedIterator};
 
-use super::{CmsgId, RawCmsg};
+use super::{CmsgId, RawCmsg, unlikely};
 use crate::{error::DecodeError, sys};
 
 /// Iterates over the control messages in a buffer; see [`parser::cmsgs`](crate::parser::cmsgs).
@@ -43,23 +43,41 @@ impl<'a> Iterator for Cmsgs<'a> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<RawCmsg<'a>> {
-        let (header, _) = self.rest.split_at_checked(sys::HEADER)?;
+        let (header, tail) = self.rest.split_at_checked(sys::HEADER)?;
         #[allow(clippy::unnecessary_cast, reason = "a u32 on other systems")]
-        let len = sys::CmsgLen::from_ne_bytes(field(header, 0)) as usize;
-        if len < sys::HEADER {
-            // Not a call: that would make the compiler keep the whole walk in memory.
+        let said = sys::CmsgLen::from_ne_bytes(field(header, 0)) as usize;
+        let id = CmsgId::from_header(field(header, sys::LEVEL_AT));
+        // One comparison for both: a length that is less than a header's wraps to more than there is.
+        let len = said.wrapping_sub(sys::HEADER);
+        let Some((payload, _)) = tail.split_at_checked(len) else {
+            unlikely();
+            return self.malformed_or_cut(said, id, tail);
+        };
+        // `len` is that of a slice, so rounding it up cannot wrap. The last message may lack its padding.
+        self.rest = match tail.get(sys::align_up(len)..) {
+            Some(rest) => rest,
+            None => {
+                unlikely();
+                &[]
+            }
+        };
+        Some(RawCmsg::clamped(id, payload, false))
+    }
+}
+
+impl<'a> Cmsgs<'a> {
+    /// A header that says less than its own length ends the walk; one that says more than there is gets what there is.
+    // Inlined, though rare: a call would make the compiler keep the whole walk in memory.
+    #[inline(always)]
+    fn malformed_or_cut(&mut self, said: usize, id: CmsgId, tail: &'a [u8]) -> Option<RawCmsg<'a>> {
+        if said < sys::HEADER {
             if self.error.is_none() {
-                self.error = Some(DecodeError::Header { expected: sys::HEADER, found: len });
+                self.error = Some(DecodeError::Header { expected: sys::HEADER, found: said });
             }
             return None;
         }
-        let id = CmsgId::from_header(field(header, sys::LEVEL_AT));
-        let end = len.min(self.rest.len());
-        let payload = self.rest.get(sys::HEADER..end)?;
-        // `end` is the length of a slice, so rounding it up cannot wrap. The last message may lack its padding.
-        let (_, rest) = self.rest.split_at(sys::align_up(end).min(self.rest.len()));
-        self.rest = rest;
-        Some(RawCmsg::clamped(id, payload, len > end))
+        self.rest = &[];
+        Some(RawCmsg::clamped(id, tail, true))
     }
 }
 

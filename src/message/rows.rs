@@ -8,7 +8,10 @@ use nix::libc;
 
 #[cfg(linux_like)]
 use crate::addr::{v4_in, v6_in};
-use crate::{cmsg::RawCmsg, error::DecodeError};
+use crate::{
+    cmsg::{RawCmsg, unlikely},
+    error::DecodeError,
+};
 
 /// How a type is sent: its identity, and its payload as bytes (`?` may refuse a value).
 macro_rules! sends {
@@ -70,7 +73,13 @@ macro_rules! prints {
 #[inline(always)]
 pub(in crate::message) fn small_int(cmsg: RawCmsg<'_>, field: &'static str) -> Result<u8, DecodeError> {
     let int = cmsg.int()?;
-    u8::try_from(int).map_err(|_| DecodeError::Value { field, expected: "0..=255", found: int.into() })
+    match u8::try_from(int) {
+        Ok(byte) => Ok(byte),
+        Err(_) => {
+            unlikely();
+            Err(DecodeError::Value { field, expected: "0..=255", found: int.into() })
+        }
+    }
 }
 
 /// A payload that is one byte, or an `int` in its range: the systems differ.
