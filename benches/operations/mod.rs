@@ -138,9 +138,9 @@ fn check(header: &libc::msghdr) {
 }
 
 fn header(times: u32) {
-    let to = SockAddr::from(SocketAddr::from(([127, 0, 0, 1], 9)));
+    let to = &black_box(SockAddr::from(SocketAddr::from(([127, 0, 0, 1], 9))));
     repeat(times, || {
-        let (to, data, ttl, source) = black_box((&to, b"data", TTL, SOURCE));
+        let (data, ttl, source) = black_box((b"data", TTL, SOURCE));
         let mut message = MsgHdr::new();
         message.to(to).data(data).control(IpTtl(ttl)).control(IpPktInfo::source(source));
         black_box(message.with_raw(|raw| _ = black_box(raw)).is_ok());
@@ -150,9 +150,9 @@ fn header(times: u32) {
 }
 
 fn header_c(times: u32) {
-    let to = SockAddr::from(SocketAddr::from(([127, 0, 0, 1], 9)));
+    let to = &black_box(SockAddr::from(SocketAddr::from(([127, 0, 0, 1], 9))));
     let once = |f: fn(&libc::msghdr)| {
-        let (to, data, ttl, source) = black_box((&to, b"data", TTL, SOURCE));
+        let (data, ttl, source) = black_box((b"data", TTL, SOURCE));
         let (mut control, mut header, iov) = (c::Aligned([0; 56]), c::header(), c::iovec(data));
         c::to(&mut header, to.as_bytes());
         c::gather(&mut header, std::slice::from_ref(&iov));
@@ -236,14 +236,14 @@ fn sockets() -> (UdpSocket, UdpSocket, SockAddr) {
 }
 
 fn trip(times: u32) {
-    let (sender, receiver, to) = sockets();
+    let (sender, receiver, to) = &sockets();
     let (mut data, mut control) = ([0; 64], ControlBuf::<(IpPktInfo, IpTtl)>::new());
     let mut arrived = 0;
     repeat(times, || {
-        let (to, text, ttl, source) = black_box((&to, b"data", TTL, SOURCE));
+        let (text, ttl, source) = black_box((b"data", TTL, SOURCE));
         let mut message = MsgHdr::new();
         message.to(to).data(text).control(IpTtl(ttl)).control(IpPktInfo::source(source));
-        message.send(&sender).unwrap();
+        message.send(sender).unwrap();
         let message = receiver.recv_msg(&mut data, &mut control).unwrap();
         let (info, ttl) = message.extract();
         arrived += u32::from(message.data() == b"data" && ttl == Some(IpTtl(TTL)) && info.is_some());
@@ -252,11 +252,11 @@ fn trip(times: u32) {
 }
 
 fn trip_c(times: u32) {
-    let (sender, receiver, to) = sockets();
+    let (sender, receiver, to) = &sockets();
     let (mut data, mut arrived) = ([0; 64], 0);
     let (mut room, mut name) = (c::Aligned([0; 256]), c::Aligned([0; 128]));
     repeat(times, || {
-        let (to, text, ttl, source) = black_box((&to, b"data", TTL, SOURCE));
+        let (text, ttl, source) = black_box((b"data", TTL, SOURCE));
         let (mut control, mut header, iov) = (c::Aligned([0; 56]), c::header(), c::iovec(text));
         c::to(&mut header, to.as_bytes());
         c::gather(&mut header, std::slice::from_ref(&iov));

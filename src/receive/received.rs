@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     addr::SockAddr,
-    cmsg::Cmsgs,
+    cmsg::{Cmsgs, unlikely},
     error::{DecodeError, FdCountError, TruncatedError},
     flags::MsgFlags,
     message::{RecvControl, RecvList},
@@ -46,9 +46,10 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
     ) -> Self {
         let full_len = arrival.returned;
         let (mut flags, mut eof) = (MsgFlags::from_bits_retain(arrival.flags), false);
-        // Datagrams have a sender; only what has none can be the end of a stream.
-        if full_len == 0 && inbox.peer().is_none() && capacity > 0 {
-            eof = is_end(socket.as_fd(), flags, !inbox.received().is_empty());
+        if full_len == 0 {
+            unlikely();
+            // Datagrams have a sender; only what has none can be the end of a stream.
+            eof = inbox.peer().is_none() && capacity > 0 && is_end(socket.as_fd(), flags, !inbox.received().is_empty());
             // What Linux attaches to the end of a stream belongs to no message: credentials say pid 0 and uid 0.
             if eof {
                 inbox.rearm();

@@ -5,7 +5,7 @@ use std::{
     os::fd::AsFd,
 };
 
-use super::MsgHdr;
+use super::{Failure, MsgHdr, Progress};
 #[cfg(linux_like)]
 use crate::flags::SendFlags;
 use crate::{error::EncodeError, sys};
@@ -47,7 +47,7 @@ impl MsgHdr<'_> {
     /// be a second message.
     pub fn send_all(&mut self, socket: impl AsFd) -> io::Result<usize> {
         let socket = socket.as_fd();
-        if let Some(error) = self.error {
+        if let Some(Failure { error, .. }) = self.failure {
             return Err(error.into());
         }
         let slices = self.slices.as_slice();
@@ -61,19 +61,19 @@ impl MsgHdr<'_> {
         if slices.len() > sys::MAX_SLICES && !sys::is_stream(socket)? {
             return Err(EncodeError::Slices { needed: slices.len(), available: sys::MAX_SLICES }.into());
         }
-        if self.sent == 0 {
+        let mut sent = self.sent();
+        if sent == 0 {
             self.check(socket)?;
         } else if !sys::is_stream(socket)? {
             let (field, expected) = ("sent", "0 on a socket that is no stream");
-            return Err(EncodeError::Value { field, expected, found: self.sent as i64 }.into());
+            return Err(EncodeError::Value { field, expected, found: sent as i64 }.into());
         }
-        let mut sent = self.sent;
         if sent > total {
             let (field, expected) = ("sent", "no more than the bytes of the message");
             return Err(EncodeError::Value { field, expected, found: sent as i64 }.into());
         }
         if sent > 0 && sent == total {
-            self.sent = 0;
+            self.progress = Progress::None;
             return Ok(total);
         }
         let result = loop {
@@ -91,15 +91,17 @@ impl MsgHdr<'_> {
                 break Ok(total);
             }
         };
-        self.sent = if result.is_ok() { 0 } else { sent };
-        self.begun = self.sent > 0;
+        self.progress = if result.is_ok() || sent == 0 { Progress::None } else { Progress::Begun(sent) };
         result
     }
 
     /// How many bytes [`send_all`](Self::send_all) had sent when it returned an error; 0 after success.
     #[must_use]
     pub fn sent(&self) -> usize {
-        self.sent
+        match self.progress {
+            Progress::None => 0,
+            Progress::Begun(sent) | Progress::Skipped(sent) => sent,
+        }
     }
 
     /// Lets [`send_all`](Self::send_all) continue behind so many bytes: a header borrows its data, so the state of a
@@ -129,7 +131,7 @@ impl MsgHdr<'_> {
     /// # assert_eq!(io::Read::read(&mut &b, &mut rest).unwrap(), 2);
     /// ```
     pub fn skip(&mut self, sent: usize) -> &mut Self {
-        (self.sent, self.begun) = (sent, false);
+        self.progress = Progress::Skipped(sent);
         self
     }
 

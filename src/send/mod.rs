@@ -78,13 +78,27 @@ pub struct MsgHdr<'a> {
     control: sys::Outbox<CONTROL>,
     flags: SendFlags,
     /// The first; `Gather`, which is none on a stream, gives way to any other.
-    error: Option<EncodeError>,
-    /// Bytes that `send_all` has sent of this message.
-    sent: usize,
-    /// Whether `send_all` has sent some of it, so that control messages come too late.
-    begun: bool,
-    /// With the error `Gather`: how many slices there were behind which bytes are missing.
-    gap: usize,
+    failure: Option<Failure>,
+    progress: Progress,
+}
+
+/// What went wrong while a message was built.
+#[derive(Clone, Copy)]
+struct Failure {
+    error: EncodeError,
+    /// How many slices there were then: behind them bytes are missing, with `Gather`.
+    slices: usize,
+}
+
+/// How much of the message `send_all` has sent. Of its variants, a new header writes the tag alone.
+#[derive(Clone, Copy, Default)]
+enum Progress {
+    #[default]
+    None,
+    /// So many bytes: control messages come too late.
+    Begun(usize),
+    /// So many bytes with an earlier header, says the caller.
+    Skipped(usize),
 }
 
 impl<'a> MsgHdr<'a> {
@@ -98,10 +112,8 @@ impl<'a> MsgHdr<'a> {
             list: None,
             control: sys::Outbox::new(),
             flags: SendFlags::NOSIGNAL,
-            error: None,
-            sent: 0,
-            begun: false,
-            gap: 0,
+            failure: None,
+            progress: Progress::None,
         }
     }
 
@@ -161,9 +173,6 @@ impl<'a> MsgHdr<'a> {
             return self.fail(EncodeError::Slices { needed, available: sys::INLINE_SLICES });
         }
         if found != buf.remaining() {
-            if self.error.is_none() {
-                self.gap = self.slices.as_slice().len();
-            }
             self.fail(EncodeError::Gather { expected: buf.remaining(), found });
         }
         self
@@ -179,8 +188,8 @@ impl<'a> MsgHdr<'a> {
         if self.list.is_some() {
             self.copy_list();
         }
-        if self.begun {
-            return self.fail(EncodeError::Begun { sent: self.sent });
+        if let Progress::Begun(sent) = self.progress {
+            return self.fail(EncodeError::Begun { sent });
         }
         let family = self.name.effective_family();
         if let Err(error) = messages.encode(&mut ControlOut::new(self.control.sink(), family)) {
@@ -191,8 +200,8 @@ impl<'a> MsgHdr<'a> {
 
     /// Control messages that were encoded before; by reference when they are all there is.
     pub fn control_from(&mut self, list: &'a ControlList<'a>) -> &mut Self {
-        if self.begun {
-            return self.fail(EncodeError::Begun { sent: self.sent });
+        if let Progress::Begun(sent) = self.progress {
+            return self.fail(EncodeError::Begun { sent });
         }
         self.copy_list();
         self.list = Some(list);
@@ -268,8 +277,8 @@ impl<'a> MsgHdr<'a> {
     #[inline(always)]
     fn fail(&mut self, error: EncodeError) -> &mut Self {
         let gather = |error: &EncodeError| matches!(error, EncodeError::Gather { .. });
-        if self.error.is_none_or(|before| gather(&before) && !gather(&error)) {
-            self.error = Some(error);
+        if self.failure.is_none_or(|before| gather(&before.error) && !gather(&error)) {
+            self.failure = Some(Failure { error, slices: self.slices.as_slice().len() });
         }
         self
     }
@@ -290,7 +299,7 @@ impl<'a> MsgHdr<'a> {
     pub fn send(&self, socket: impl AsFd) -> io::Result<usize> {
         let (slices, control) = (self.slices.as_slice(), self.control_bytes());
         // Something was wrong, or an empty message may carry descriptors.
-        if self.error.is_some() || (!control.is_empty() && slices.first().is_none_or(|slice| slice.is_empty())) {
+        if self.failure.is_some() || (!control.is_empty() && slices.first().is_none_or(|slice| slice.is_empty())) {
             self.check(socket.as_fd())?;
         }
         match sys::sendmsg(&socket, self.name.get(), slices, control, self.flags.bits()) {
@@ -313,9 +322,10 @@ impl<'a> MsgHdr<'a> {
     fn check(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
         let empty = |slices: &[IoSlice<'_>]| slices.iter().all(|slice| slice.is_empty());
         let slices = self.slices.as_slice();
-        match self.error {
-            Some(EncodeError::Gather { .. }) if empty(&slices[self.gap..]) && sys::is_stream(socket)? => {}
-            Some(error) => return Err(error.into()),
+        match self.failure {
+            Some(Failure { error: EncodeError::Gather { .. }, slices: gap })
+                if empty(&slices[gap..]) && sys::is_stream(socket)? => {}
+            Some(Failure { error, .. }) => return Err(error.into()),
             None => {}
         }
         let control = self.control_bytes();
@@ -388,7 +398,7 @@ impl<'a> MsgHdr<'a> {
     #[inline(always)]
     pub fn with_raw<R>(&self, f: impl FnOnce(&libc::msghdr) -> R) -> Result<R, EncodeError> {
         let (slices, control) = (self.slices.as_slice(), self.control_bytes());
-        if let Some(error) = self.error {
+        if let Some(Failure { error, .. }) = self.failure {
             return Err(error);
         }
         if slices.len() > sys::MAX_SLICES {
@@ -411,7 +421,7 @@ impl fmt::Debug for MsgHdr<'_> {
         parser::fmt_list(Cmsgs::new(self.control_bytes()), f)?;
         write!(f, ", flags: ")?;
         bitflags::parser::to_writer(&self.flags, &mut *f)?;
-        if let Some(error) = self.error {
+        if let Some(Failure { error, .. }) = self.failure {
             write!(f, ", error: {error}")?;
         }
         f.write_str(" }")

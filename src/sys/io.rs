@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, IoSlice},
-    mem::MaybeUninit,
     os::fd::{AsFd, AsRawFd, BorrowedFd},
     ptr,
 };
@@ -11,11 +10,29 @@ use nix::libc::{self, c_int};
 
 use super::SockAddr;
 
-/// A `msghdr` of which every byte is zero, the pads that musl adds included.
+/// A `msghdr` of these fields. With glibc all there are, and nothing is written twice; elsewhere every other byte is zero,
+/// the pads that musl adds included.
+macro_rules! msghdr {
+    ($($field:ident: $value:expr),+ $(,)?) => {{
+        #[cfg(all(target_os = "linux", target_env = "gnu"))]
+        {
+            nix::libc::msghdr { $($field: $value,)+ msg_flags: 0 }
+        }
+        #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+        {
+            let mut header = $crate::sys::io::zeroed_msghdr();
+            $(header.$field = $value;)+
+            header
+        }
+    }};
+}
+pub(super) use msghdr;
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 #[inline(always)]
 pub(super) fn zeroed_msghdr() -> libc::msghdr {
     // SAFETY: msghdr is integers and raw pointers; all zero is a value of each.
-    unsafe { MaybeUninit::zeroed().assume_init() }
+    unsafe { std::mem::MaybeUninit::zeroed().assume_init() }
 }
 
 /// Builds the header in the C layout and hands it to `f`; it is valid during that call alone.
@@ -26,18 +43,16 @@ pub(crate) fn with_msghdr<R>(
     control: &[u8],
     f: impl FnOnce(&libc::msghdr) -> R,
 ) -> R {
-    let mut header = zeroed_msghdr();
-    if let Some(name) = name {
-        header.msg_name = name.as_ptr().cast_mut();
-        header.msg_namelen = name.len() as libc::socklen_t;
-    }
-    header.msg_iov = slices.as_ptr().cast::<libc::iovec>().cast_mut();
-    header.msg_iovlen = slices.len() as _;
-    if !control.is_empty() {
-        header.msg_control = control.as_ptr().cast::<libc::c_void>().cast_mut();
-        header.msg_controllen = control.len() as _;
-    }
-    f(&header)
+    let (name, namelen) = name.map_or((ptr::null_mut(), 0), |name| (name.as_ptr().cast_mut(), name.len()));
+    let control_at = if control.is_empty() { ptr::null_mut() } else { control.as_ptr().cast_mut().cast() };
+    f(&msghdr! {
+        msg_name: name,
+        msg_namelen: namelen as libc::socklen_t,
+        msg_iov: slices.as_ptr().cast::<libc::iovec>().cast_mut(),
+        msg_iovlen: slices.len() as _,
+        msg_control: control_at,
+        msg_controllen: control.len() as _,
+    })
 }
 
 #[cfg(not(all(any(target_env = "musl", target_env = "ohos"), target_pointer_width = "64")))]

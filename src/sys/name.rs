@@ -4,6 +4,8 @@ use std::mem::{MaybeUninit, offset_of};
 
 use nix::libc;
 
+use crate::cmsg::unlikely;
+
 const CAPACITY: usize = size_of::<libc::sockaddr_storage>();
 
 /// Where the family stands; the BSDs have a length before it.
@@ -100,6 +102,30 @@ impl SockAddr {
         self.bytes.as_mut_ptr().cast()
     }
 
+    /// Makes the family that stands in the storage `AF_UNSPEC`, of whatever length the address is.
+    #[inline(always)]
+    pub(super) fn forget_family(&mut self) {
+        for byte in &mut self.bytes[FAMILY_AT..FAMILY_AT + FAMILY_LEN] {
+            byte.write(0);
+        }
+    }
+
+    /// The family that stands in the storage of a [`zeroed`](Self::zeroed) address, of whatever length it is.
+    ///
+    /// # Safety
+    ///
+    /// * `self` was made by [`zeroed`](Self::zeroed).
+    #[inline(always)]
+    pub(super) unsafe fn family_written(&self) -> i32 {
+        let family = &self.bytes[FAMILY_AT..FAMILY_AT + FAMILY_LEN];
+        let mut bytes = [0; FAMILY_LEN];
+        for (byte, written) in bytes.iter_mut().zip(family) {
+            // SAFETY: the caller promises that the whole storage has been initialised.
+            *byte = unsafe { written.assume_init() };
+        }
+        libc::sa_family_t::from_ne_bytes(bytes).into()
+    }
+
     /// Claims what the kernel wrote into a [`zeroed`](Self::zeroed) address: `reported` may exceed the storage.
     ///
     /// # Safety
@@ -108,6 +134,10 @@ impl SockAddr {
     #[inline(always)]
     pub(super) unsafe fn set_len(&mut self, reported: usize) {
         // INVARIANT: the caller promises that the whole storage has been initialised.
-        self.len = reported.min(CAPACITY) as u32;
+        self.len = reported as u32;
+        if reported > CAPACITY {
+            unlikely();
+            self.len = CAPACITY as u32;
+        }
     }
 }

@@ -13,18 +13,19 @@ use std::{
     io,
     mem::MaybeUninit,
     os::fd::{AsFd, AsRawFd, BorrowedFd},
+    ptr,
 };
 
-use nix::libc::{self, c_int};
+use nix::libc::{self, AF_INET, AF_INET6, c_int};
 
 use fds::{Carries, Fds, all_taken, carries};
 use storage::Storage;
 
 use super::{
     CmsgLen, HEADER, IoSlicesMut, MSG_CMSG_CLOEXEC, SockAddr, align_up,
-    io::{is_tcp, last_error, zeroed_msghdr},
+    io::{is_tcp, last_error, msghdr},
 };
-use crate::cmsg::Cmsgs;
+use crate::cmsg::{Cmsgs, unlikely};
 
 /// Flags under which the kernel writes every byte that it counts. Under others (`MSG_TRUNC` on TCP, device memory)
 /// the count may cover bytes it did not touch.
@@ -231,18 +232,19 @@ impl<'a> InboxMut<'a> {
         if let Some(first) = room.get_mut(..size_of::<super::CmsgLen>()) {
             first.fill(0);
         }
-        let mut header = zeroed_msghdr();
-        if ask.peer {
-            header.msg_name = self.head.peer.as_mut_ptr();
-            header.msg_namelen = SockAddr::CAPACITY as libc::socklen_t;
-        }
-        header.msg_iov = iov;
-        header.msg_iovlen = count as _;
-        if !room.is_empty() {
-            header.msg_control = room.as_mut_ptr().cast();
-            header.msg_controllen = room.len() as _;
-        }
+        // So is the family, if no name is written.
+        self.head.peer.forget_family();
         let capacity = room.len();
+        let (name, namelen) =
+            if ask.peer { (self.head.peer.as_mut_ptr(), SockAddr::CAPACITY) } else { (ptr::null_mut(), 0) };
+        let mut header = msghdr! {
+            msg_name: name,
+            msg_namelen: namelen as libc::socklen_t,
+            msg_iov: iov,
+            msg_iovlen: count as _,
+            msg_control: if capacity == 0 { ptr::null_mut() } else { room.as_mut_ptr().cast() },
+            msg_controllen: capacity as _,
+        };
         // After what the compiler can see: this may be a call (`sys::sendmsg`).
         let socket = socket.as_fd();
         // SAFETY: name, control and the buffers behind `iov` are borrowed exclusively until the call returns, with the
@@ -256,16 +258,22 @@ impl<'a> InboxMut<'a> {
                 return Err(error);
             }
         };
-        let got = (header.msg_controllen as usize).min(capacity);
+        let mut got = header.msg_controllen as usize;
+        if got > capacity {
+            unlikely();
+            got = capacity;
+        }
         self.head.len = if got > 0 { start + got } else { len };
         self.head.flags = flags | header.msg_flags;
         // SAFETY: the field's invariant: the address was made by `zeroed`.
         unsafe { self.head.peer.set_len(header.msg_namelen as usize) };
         // Linux installs new descriptors at every peek; elsewhere a peeked message shows numbers that are not ours.
         let installs = cfg!(linux_like) || ask.flags & libc::MSG_PEEK == 0;
+        // SAFETY: the field's invariant, as above.
+        let inet = matches!(unsafe { self.head.peer.family_written() }, AF_INET | AF_INET6);
         // INVARIANT: recvmsg(2) has installed what stands in the new bytes, for us alone. A message from an
         // internet peer carries no descriptor (net/core/scm.c serves AF_UNIX and AF_NETLINK), so none is claimed.
-        self.head.owns |= got > 0 && installs && !self.peer_is_inet();
+        self.head.owns |= got > 0 && installs && !inet;
         #[cfg(apple)]
         if self.head.owns && installs && !ask.inheritable {
             self.set_cloexec(start);
@@ -274,11 +282,6 @@ impl<'a> InboxMut<'a> {
         let discarded = ask.flags & libc::MSG_TRUNC != 0 && self.peer().is_none() && discards(socket, ask.flags);
         let written = if discarded { 0 } else { returned.min(data) };
         Ok(Arrival { returned, written, flags: self.head.flags })
-    }
-
-    #[inline(always)]
-    fn peer_is_inet(&self) -> bool {
-        matches!(self.head.peer.family(), libc::AF_INET | libc::AF_INET6)
     }
 
     /// Forgets the last message: closes what nobody took, and holds nothing.
