@@ -276,7 +276,8 @@ fn pass(times: u32) {
     let file = File::open("/dev/null").unwrap();
     let (fds, mut control, mut arrived) = ([file.as_fd(); 8], ControlBuf::<ScmRightsSpace<8>>::new(), 0);
     repeat(times, || {
-        MsgHdr::new().data(black_box(b"x")).control(ScmRights::new(black_box(fds))).send(&a).unwrap();
+        let (text, fds) = black_box((b"x", fds));
+        MsgHdr::new().data(text).control(ScmRights::new(fds)).send(&a).unwrap();
         let mut data = [0; 1];
         arrived += b.recv_msg(&mut data, &mut control).unwrap().take_fds().map(drop).count() as u32;
     });
@@ -288,7 +289,8 @@ fn pass_c(times: u32) {
     let file = File::open("/dev/null").unwrap();
     let (fds, mut arrived) = ([file.as_raw_fd(); 8], 0);
     repeat(times, || {
-        c::send_fds(a.as_fd(), black_box(b"x"), &black_box(fds));
+        let (text, fds) = black_box((b"x", fds));
+        c::send_fds(a.as_fd(), text, &fds);
         arrived += c::receive_and_close(b.as_fd(), &mut [0; 1]) as u32;
     });
     assert_eq!(arrived, 8 * times);

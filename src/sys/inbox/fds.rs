@@ -101,7 +101,8 @@ impl FdCursor {
                 let slot = bytes.get(at..)?.first_chunk::<4>()?;
                 return Some((at, RawFd::from_ne_bytes(*slot)));
             }
-            if !self.next_message(head, bytes, pidfds) {
+            // Most often there is one message: its end is found without a call.
+            if self.next >= head.len || !self.next_message(head, bytes, pidfds) {
                 return None;
             }
         }
