@@ -50,7 +50,7 @@ impl MsgHdr<'_> {
         if let Some(Failure { error, .. }) = self.failure {
             return Err(error.into());
         }
-        let slices = self.slices.as_slice();
+        let slices = self.data_slices();
         // One buffer may stand in the list many times.
         let Some(total) = slices.iter().try_fold(0usize, |sum, slice| sum.checked_add(slice.len())) else {
             let found = slices.iter().fold(0i64, |sum, slice| sum.saturating_add(slice.len() as i64));
@@ -145,7 +145,7 @@ impl MsgHdr<'_> {
             flags -= SendFlags::FASTOPEN; // it is connected now
         }
         let flags = flags.bits();
-        let mut rest = self.slices.as_slice();
+        let mut rest = self.data_slices();
         let mut skip = skip;
         while let Some((first, behind)) = rest.split_first() {
             if skip < first.len() || (skip == 0 && first.is_empty() && behind.is_empty()) {

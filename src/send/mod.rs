@@ -1,9 +1,12 @@
 //! Sending: a header is built from borrowed parts and sent.
 
 mod all;
+mod build;
 mod list;
+mod storage;
 
 pub use list::ControlList;
+pub use storage::{Inline, Storage};
 
 use std::{
     fmt,
@@ -14,16 +17,12 @@ use std::{
 use nix::libc;
 
 use crate::{
-    addr::{Name, SockAddr, ToSockAddr, set_name},
-    cmsg::{CmsgId, Cmsgs, ControlOut},
+    addr::{Name, SockAddr},
+    cmsg::{CmsgId, Cmsgs},
     error::{EncodeError, FamilyError},
     flags::SendFlags,
-    message::SendControl,
     parser, sys,
 };
-
-/// Bytes of control data that a header holds itself: 253 descriptors (1,032) and as much again as most messages need.
-const CONTROL: usize = 1280;
 
 /// include/linux/socket.h; libc lacks it on Android.
 #[cfg(linux_like)]
@@ -71,11 +70,10 @@ const MSG_ZEROCOPY: i32 = 0x0400_0000;
 /// ```
 #[doc(alias = "msghdr")]
 #[doc(alias = "sendmsg")]
-pub struct MsgHdr<'a> {
+pub struct MsgHdr<'a, S = Inline<'a>> {
     name: Name<'a>,
-    slices: sys::IoSlices<'a>,
+    parts: S,
     list: Option<&'a ControlList<'a>>,
-    control: sys::Outbox<CONTROL>,
     flags: SendFlags,
     /// The first; `Gather`, which is none on a stream, gives way to any other.
     failure: Option<Failure>,
@@ -108,116 +106,11 @@ impl<'a> MsgHdr<'a> {
     pub const fn new() -> Self {
         Self {
             name: Name::new(),
-            slices: sys::IoSlices::new(),
+            parts: Inline { slices: sys::IoSlices::new(), control: sys::Outbox::new() },
             list: None,
-            control: sys::Outbox::new(),
             flags: SendFlags::NOSIGNAL,
             failure: None,
             progress: Progress::None,
-        }
-    }
-
-    /// The destination (`msg_name`, `msg_namelen`); none for a connected socket.
-    ///
-    /// Before [`control`](Self::control) if messages for both families are to go out in one form. After it, another
-    /// family than before is [`EncodeError::Destination`].
-    #[doc(alias = "msg_name")]
-    #[doc(alias = "msg_namelen")]
-    #[inline(always)]
-    pub fn to(&mut self, addr: impl ToSockAddr<'a>) -> &mut Self {
-        let encoded = if self.control.as_bytes().is_empty() { libc::AF_UNSPEC } else { self.name.effective_family() };
-        set_name(&mut self.name, addr);
-        if encoded != libc::AF_UNSPEC && encoded != self.name.effective_family() {
-            self.fail(EncodeError::Destination { expected: encoded, found: self.name.effective_family() });
-        }
-        self
-    }
-
-    /// One more buffer to gather (`msg_iov`). A header holds 64; [`slices`](Self::slices) takes more.
-    #[doc(alias = "msg_iov")]
-    #[inline(always)]
-    pub fn data(&mut self, bytes: &'a [u8]) -> &mut Self {
-        if let Err(needed) = self.slices.push(bytes) {
-            self.fail(EncodeError::Slices { needed, available: sys::INLINE_SLICES });
-        }
-        self
-    }
-
-    /// Many buffers to gather: by reference when they are all there is, up to 1,024 (`IOV_MAX`) for
-    /// [`send`](Self::send), any number for [`send_all`](Self::send_all); else copied into the header's 64.
-    #[doc(alias = "msg_iov")]
-    #[doc(alias = "msg_iovlen")]
-    #[doc(alias = "IOV_MAX")]
-    #[doc(alias = "UIO_MAXIOV")]
-    #[inline]
-    pub fn slices(&mut self, slices: &'a [IoSlice<'a>]) -> &mut Self {
-        if let Err(needed) = self.slices.set_or_extend(slices) {
-            self.fail(EncodeError::Slices { needed, available: sys::INLINE_SLICES });
-        }
-        self
-    }
-
-    /// All chunks of a [`bytes::Buf`], which is not advanced.
-    ///
-    /// If its `chunks_vectored` gives less than it holds, sending it as a datagram is [`EncodeError::Gather`]; on a
-    /// stream it is a short send, unless other data follows.
-    #[cfg(feature = "bytes")]
-    pub fn buf(&mut self, buf: &'a (impl bytes::Buf + ?Sized)) -> &mut Self {
-        let mut found = 0;
-        let filled = self.slices.fill(|free| {
-            let used = buf.chunks_vectored(free).min(free.len());
-            found = free[..used].iter().map(|slice| slice.len()).fold(0, usize::saturating_add);
-            used
-        });
-        if let Err(needed) = filled {
-            return self.fail(EncodeError::Slices { needed, available: sys::INLINE_SLICES });
-        }
-        if found != buf.remaining() {
-            self.fail(EncodeError::Gather { expected: buf.remaining(), found });
-        }
-        self
-    }
-
-    /// Control messages (`msg_control`): one, a tuple, a slice, an `Option`, or references to these; 1,280 bytes in
-    /// all. A [`ControlList`] holds more.
-    ///
-    /// After [`to`](Self::to), a message for both families goes out in the one form the destination needs.
-    #[doc(alias = "msg_control")]
-    #[inline(always)]
-    pub fn control(&mut self, messages: impl SendControl<'a>) -> &mut Self {
-        if self.list.is_some() {
-            self.copy_list();
-        }
-        if let Progress::Begun(sent) = self.progress {
-            return self.fail(EncodeError::Begun { sent });
-        }
-        let family = self.name.effective_family();
-        if let Err(error) = messages.encode(&mut ControlOut::new(self.control.sink(), family)) {
-            self.fail(error);
-        }
-        self
-    }
-
-    /// Control messages that were encoded before; by reference when they are all there is.
-    pub fn control_from(&mut self, list: &'a ControlList<'a>) -> &mut Self {
-        if let Progress::Begun(sent) = self.progress {
-            return self.fail(EncodeError::Begun { sent });
-        }
-        self.copy_list();
-        self.list = Some(list);
-        if !self.control.as_bytes().is_empty() {
-            self.copy_list();
-        }
-        self
-    }
-
-    #[cold]
-    fn copy_list(&mut self) {
-        if let Some(list) = self.list.take() {
-            let result = ControlOut::new(self.control.sink(), libc::AF_UNSPEC).push_list(list.as_bytes());
-            if let Err(error) = result {
-                self.fail(error);
-            }
         }
     }
 
@@ -231,11 +124,6 @@ impl<'a> MsgHdr<'a> {
         }
         self.flags |= flags;
         self
-    }
-
-    #[cfg(linux_like)]
-    pub(crate) fn data_slices(&self) -> &[IoSlice<'_>] {
-        self.slices.as_slice()
     }
 
     #[cfg(linux_like)]
@@ -256,7 +144,7 @@ impl<'a> MsgHdr<'a> {
             Some(_) => io::Error::other(error),
             None => error,
         })?;
-        let (slices, control) = (self.slices.as_slice(), self.control_bytes());
+        let (slices, control) = (self.data_slices(), self.control_bytes());
         sys::sendmsg(&socket, self.name.get(), slices, control, self.flags.bits())
     }
 
@@ -270,16 +158,6 @@ impl<'a> MsgHdr<'a> {
     /// Lets a write to a closed stream raise SIGPIPE, as C does by default.
     pub fn raise_sigpipe(&mut self) -> &mut Self {
         self.flags -= SendFlags::NOSIGNAL;
-        self
-    }
-
-    /// Remembers the first error. Never a call: it would make the compiler read every field again afterwards.
-    #[inline(always)]
-    fn fail(&mut self, error: EncodeError) -> &mut Self {
-        let gather = |error: &EncodeError| matches!(error, EncodeError::Gather { .. });
-        if self.failure.is_none_or(|before| gather(&before.error) && !gather(&error)) {
-            self.failure = Some(Failure { error, slices: self.slices.as_slice().len() });
-        }
         self
     }
 
@@ -297,7 +175,7 @@ impl<'a> MsgHdr<'a> {
     #[doc(alias = "sendmsg")]
     #[inline(always)]
     pub fn send(&self, socket: impl AsFd) -> io::Result<usize> {
-        let (slices, control) = (self.slices.as_slice(), self.control_bytes());
+        let (slices, control) = (self.data_slices(), self.control_bytes());
         // Something was wrong, or an empty message may carry descriptors.
         if self.failure.is_some() || (!control.is_empty() && slices.first().is_none_or(|slice| slice.is_empty())) {
             self.check(socket.as_fd())?;
@@ -309,19 +187,11 @@ impl<'a> MsgHdr<'a> {
         }
     }
 
-    #[inline(always)]
-    fn control_bytes(&self) -> &[u8] {
-        match self.list {
-            Some(list) => list.as_bytes(),
-            None => self.control.as_bytes(),
-        }
-    }
-
     #[cold]
     #[inline(never)]
     fn check(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
         let empty = |slices: &[IoSlice<'_>]| slices.iter().all(|slice| slice.is_empty());
-        let slices = self.slices.as_slice();
+        let slices = self.data_slices();
         match self.failure {
             Some(Failure { error: EncodeError::Gather { .. }, slices: gap })
                 if empty(&slices[gap..]) && sys::is_stream(socket)? => {}
@@ -352,7 +222,7 @@ impl<'a> MsgHdr<'a> {
     fn too_many_slices(&self, error: io::Error) -> io::Error {
         match error.raw_os_error() {
             Some(libc::EMSGSIZE | libc::EINVAL) => {
-                let needed = self.slices.as_slice().len();
+                let needed = self.data_slices().len();
                 EncodeError::Slices { needed, available: sys::MAX_SLICES }.into()
             }
             _ => error,
@@ -381,7 +251,7 @@ impl<'a> MsgHdr<'a> {
         if let (libc::AF_INET, Some(std::net::SocketAddr::V6(mapped))) = (domain, name.as_inet()) {
             if let Some(ip) = mapped.ip().to_ipv4_mapped() {
                 let plain = SockAddr::from(std::net::SocketAddrV4::new(ip, mapped.port()));
-                let (slices, control) = (self.slices.as_slice(), self.control_bytes());
+                let (slices, control) = (self.data_slices(), self.control_bytes());
                 return sys::sendmsg(&socket, Some(&plain), slices, control, self.flags.bits());
             }
         }
@@ -397,7 +267,7 @@ impl<'a> MsgHdr<'a> {
     #[doc(alias = "msghdr")]
     #[inline(always)]
     pub fn with_raw<R>(&self, f: impl FnOnce(&libc::msghdr) -> R) -> Result<R, EncodeError> {
-        let (slices, control) = (self.slices.as_slice(), self.control_bytes());
+        let (slices, control) = (self.data_slices(), self.control_bytes());
         if let Some(Failure { error, .. }) = self.failure {
             return Err(error);
         }
@@ -409,9 +279,9 @@ impl<'a> MsgHdr<'a> {
 }
 
 /// Prints destination, sizes, control messages and flags in one line.
-impl fmt::Debug for MsgHdr<'_> {
+impl<'a, S: Storage<'a>> fmt::Debug for MsgHdr<'a, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let slices = self.slices.as_slice();
+        let slices = self.data_slices();
         let bytes = slices.iter().fold(0u64, |sum, slice| sum.saturating_add(slice.len() as u64));
         f.write_str("MsgHdr { ")?;
         if let Some(name) = self.name.get() {

@@ -20,8 +20,8 @@ pub(crate) use io::{domain, is_at_end, is_stream, sendmsg, set_int_option, with_
 pub(crate) use io::{int_option, option_bytes, set_option_bytes};
 pub use name::SockAddr;
 pub(crate) use name::{FAMILY_AT, FAMILY_LEN};
-pub(crate) use outbox::{ByteSink, Outbox};
-pub(crate) use slices::{INLINE_SLICES, IoSlices, IoSlicesMut};
+pub(crate) use outbox::{ByteRoom, ByteSink, InlineBytes, Outbox};
+pub(crate) use slices::{INLINE_SLICES, InlineSlices, IoSlices, IoSlicesMut, SliceRoom};
 
 use nix::libc::{self, c_int};
 

@@ -4,32 +4,84 @@ use std::{marker::PhantomData, mem::MaybeUninit};
 
 use super::{ALIGN, CmsgLen, HEADER, LEVEL_AT, TYPE_AT, align_up};
 
-/// Inline storage of `N` bytes for control messages.
+/// Where the bytes of an outbox are: in the header, or in a batch.
+///
+/// # Safety
+///
+/// * both methods give the same bytes every time
+#[allow(unreachable_pub, reason = "named by a sealed trait, which has to be public")]
+pub unsafe trait ByteRoom {
+    #[doc(hidden)]
+    fn bytes(&self) -> &[MaybeUninit<u8>];
+    #[doc(hidden)]
+    fn bytes_mut(&mut self) -> &mut [MaybeUninit<u8>];
+}
+
+/// `N` bytes, aligned for a header.
+#[allow(unreachable_pub, reason = "named by a sealed trait, which has to be public")]
 #[repr(C, align(8))]
-pub(crate) struct Outbox<const N: usize> {
-    // INVARIANT: the first `len` bytes are initialised, and `len <= N`.
-    bytes: [MaybeUninit<u8>; N],
+pub struct InlineBytes<const N: usize>([MaybeUninit<u8>; N]);
+
+// SAFETY: they are its field.
+unsafe impl<const N: usize> ByteRoom for InlineBytes<N> {
+    #[inline(always)]
+    fn bytes(&self) -> &[MaybeUninit<u8>] {
+        &self.0
+    }
+    #[inline(always)]
+    fn bytes_mut(&mut self) -> &mut [MaybeUninit<u8>] {
+        &mut self.0
+    }
+}
+
+// SAFETY: the slice is not replaced.
+unsafe impl ByteRoom for &mut [MaybeUninit<u8>] {
+    #[inline(always)]
+    fn bytes(&self) -> &[MaybeUninit<u8>] {
+        self
+    }
+    #[inline(always)]
+    fn bytes_mut(&mut self) -> &mut [MaybeUninit<u8>] {
+        self
+    }
+}
+
+/// Control messages to send.
+#[allow(unreachable_pub, reason = "named by a sealed trait, which has to be public")]
+pub struct Outbox<R> {
+    // INVARIANT: the first `len` bytes are initialised, and `len` is no more than the room has.
+    room: R,
     len: usize,
 }
 
-impl<const N: usize> Outbox<N> {
+impl<const N: usize> Outbox<InlineBytes<N>> {
     #[inline(always)]
     pub(crate) const fn new() -> Self {
-        // INVARIANT: nothing is claimed.
-        Self { bytes: [const { MaybeUninit::uninit() }; N], len: 0 }
+        Self::over(InlineBytes([const { MaybeUninit::uninit() }; N]))
     }
+}
 
+impl<R> Outbox<R> {
+    /// With bytes in this room.
+    #[inline(always)]
+    pub(crate) const fn over(room: R) -> Self {
+        // INVARIANT: nothing is claimed.
+        Self { room, len: 0 }
+    }
+}
+
+impl<R: ByteRoom> Outbox<R> {
     #[inline(always)]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         // SAFETY: the field's invariant: `len` bytes are initialised and inside the storage.
-        unsafe { std::slice::from_raw_parts(self.bytes.as_ptr().cast(), self.len) }
+        unsafe { std::slice::from_raw_parts(self.room.bytes().as_ptr().cast(), self.len) }
     }
 
     /// The sink that appends to it.
     #[inline(always)]
     pub(crate) fn sink(&mut self) -> ByteSink<'_> {
         // INVARIANT: the same bytes and the same length.
-        ByteSink { bytes: &mut self.bytes, len: &mut self.len }
+        ByteSink { bytes: self.room.bytes_mut(), len: &mut self.len }
     }
 }
 

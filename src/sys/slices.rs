@@ -11,31 +11,94 @@ use nix::libc;
 /// How many buffers a header holds itself.
 pub(crate) const INLINE_SLICES: usize = 64;
 
+/// Entries in the header itself.
+#[allow(unreachable_pub, reason = "named by a sealed trait, which has to be public")]
+pub type InlineSlices<'a> = [MaybeUninit<IoSlice<'a>>; INLINE_SLICES];
+
+/// Where a list of buffers to gather from has its own entries: in the header, or in a batch.
+///
+/// # Safety
+///
+/// * both methods give the same entries every time
+#[allow(unreachable_pub, reason = "named by a sealed trait, which has to be public")]
+pub unsafe trait SliceRoom<'a> {
+    #[doc(hidden)]
+    fn entries(&self) -> &[MaybeUninit<IoSlice<'a>>];
+    #[doc(hidden)]
+    fn entries_mut(&mut self) -> &mut [MaybeUninit<IoSlice<'a>>];
+}
+
+// SAFETY: an array is its entries.
+unsafe impl<'a> SliceRoom<'a> for InlineSlices<'a> {
+    #[inline(always)]
+    fn entries(&self) -> &[MaybeUninit<IoSlice<'a>>] {
+        self
+    }
+    #[inline(always)]
+    fn entries_mut(&mut self) -> &mut [MaybeUninit<IoSlice<'a>>] {
+        self
+    }
+}
+
+// SAFETY: the slice is not replaced.
+unsafe impl<'a> SliceRoom<'a> for &mut [MaybeUninit<IoSlice<'a>>] {
+    #[inline(always)]
+    fn entries(&self) -> &[MaybeUninit<IoSlice<'a>>] {
+        self
+    }
+    #[inline(always)]
+    fn entries_mut(&mut self) -> &mut [MaybeUninit<IoSlice<'a>>] {
+        self
+    }
+}
+
 /// Buffers to gather from (`msg_iov` of a send).
-pub(crate) struct IoSlices<'a> {
-    // INVARIANT: with `borrowed`, it is that list's length; without, so many entries of `inline` are initialised, and
-    // there are no more than INLINE_SLICES. One count for both: the way to the system call has one branch less.
+#[allow(unreachable_pub, reason = "named by a sealed trait, which has to be public")]
+pub struct IoSlices<'a, R = InlineSlices<'a>> {
+    // INVARIANT: with `borrowed`, it is that list's length; without, so many entries of `room` are initialised, and
+    // there are no more than it has. One count for both: the way to the system call has one branch less.
     count: usize,
     borrowed: Option<&'a [IoSlice<'a>]>,
-    inline: [MaybeUninit<IoSlice<'a>>; INLINE_SLICES],
+    room: R,
 }
 
 impl<'a> IoSlices<'a> {
     #[inline(always)]
     pub(crate) const fn new() -> Self {
         // INVARIANT: nothing is claimed.
-        Self { count: 0, borrowed: None, inline: [const { MaybeUninit::uninit() }; INLINE_SLICES] }
+        Self { count: 0, borrowed: None, room: [const { MaybeUninit::uninit() }; INLINE_SLICES] }
+    }
+}
+
+impl<'a, R: SliceRoom<'a>> IoSlices<'a, R> {
+    /// With entries in this room.
+    #[inline(always)]
+    pub(crate) const fn over(room: R) -> Self {
+        // INVARIANT: nothing is claimed.
+        Self { count: 0, borrowed: None, room }
     }
 
     #[inline(always)]
     pub(crate) fn as_slice(&self) -> &[IoSlice<'a>] {
         let first = match self.borrowed {
             Some(slices) => slices.as_ptr(),
-            None => self.inline.as_ptr().cast(),
+            None => self.room.entries().as_ptr().cast(),
         };
         // SAFETY: the field's invariant: behind `first` are `count` initialised entries, of the caller's list or of
-        // the array, borrowed for as long as `self`.
+        // the room, borrowed for as long as `self`.
         unsafe { std::slice::from_raw_parts(first, self.count) }
+    }
+
+    /// How many entries it has room for.
+    #[inline]
+    pub(crate) fn capacity(&self) -> usize {
+        self.room.entries().len()
+    }
+
+    /// How many entries of its room it uses.
+    #[inline(always)]
+    pub(super) fn used(&self) -> usize {
+        if self.borrowed.is_some() { 0 } else { self.count }
     }
 
     /// Adds one buffer; when there is no room, says how many there would be.
@@ -44,7 +107,7 @@ impl<'a> IoSlices<'a> {
         if self.borrowed.is_some() {
             return self.extend(&[IoSlice::new(bytes)]);
         }
-        match self.inline.get_mut(self.count) {
+        match self.room.entries_mut().get_mut(self.count) {
             Some(slot) => {
                 slot.write(IoSlice::new(bytes));
                 // INVARIANT: the entry at the old `count` has just been written.
@@ -68,14 +131,14 @@ impl<'a> IoSlices<'a> {
 
     fn extend(&mut self, slices: &[IoSlice<'a>]) -> Result<(), usize> {
         let needed = self.count + slices.len();
-        if needed > INLINE_SLICES {
+        if needed > self.capacity() {
             return Err(needed);
         }
         let before = self.borrowed.take().unwrap_or_default();
         // INVARIANT: those of a borrowed list are counted again as they are written.
         self.count -= before.len();
         for slice in before.iter().chain(slices) {
-            self.inline[self.count].write(*slice);
+            self.room.entries_mut()[self.count].write(*slice);
             // INVARIANT: the entry at the old `count` has just been written.
             self.count += 1;
         }
@@ -86,7 +149,7 @@ impl<'a> IoSlices<'a> {
     #[cfg(feature = "bytes")]
     pub(crate) fn fill(&mut self, fill: impl FnOnce(&mut [IoSlice<'a>]) -> usize) -> Result<(), usize> {
         self.extend(&[])?;
-        let free = &mut self.inline[self.count..];
+        let free = &mut self.room.entries_mut()[self.count..];
         for slot in &mut *free {
             slot.write(IoSlice::new(&[]));
         }

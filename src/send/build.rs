@@ -1,0 +1,142 @@
+//! Building a message, wherever its parts are kept.
+
+use std::io::IoSlice;
+
+use nix::libc;
+
+use super::{ControlList, Failure, MsgHdr, Progress, Storage};
+use crate::{
+    addr::{ToSockAddr, set_name},
+    cmsg::ControlOut,
+    error::EncodeError,
+    message::SendControl,
+};
+
+impl<'a, S: Storage<'a>> MsgHdr<'a, S> {
+    /// The destination (`msg_name`, `msg_namelen`); none for a connected socket.
+    ///
+    /// Before [`control`](Self::control) if messages for both families are to go out in one form. After it, another
+    /// family than before is [`EncodeError::Destination`].
+    #[doc(alias = "msg_name")]
+    #[doc(alias = "msg_namelen")]
+    #[inline(always)]
+    pub fn to(&mut self, addr: impl ToSockAddr<'a>) -> &mut Self {
+        let encoded = if self.parts.control().as_bytes().is_empty() { libc::AF_UNSPEC } else { self.name.effective_family() };
+        set_name(&mut self.name, addr);
+        if encoded != libc::AF_UNSPEC && encoded != self.name.effective_family() {
+            self.fail(EncodeError::Destination { expected: encoded, found: self.name.effective_family() });
+        }
+        self
+    }
+
+    /// One more buffer to gather (`msg_iov`). A header holds 64; [`slices`](Self::slices) takes more.
+    #[doc(alias = "msg_iov")]
+    #[inline(always)]
+    pub fn data(&mut self, bytes: &'a [u8]) -> &mut Self {
+        if let Err(needed) = self.parts.slices_mut().push(bytes) {
+            self.fail(EncodeError::Slices { needed, available: self.parts.slices().capacity() });
+        }
+        self
+    }
+
+    /// Many buffers to gather: by reference when they are all there is, up to 1,024 (`IOV_MAX`) for
+    /// [`send`](Self::send), any number for [`send_all`](Self::send_all); else copied into the header's 64.
+    #[doc(alias = "msg_iov")]
+    #[doc(alias = "msg_iovlen")]
+    #[doc(alias = "IOV_MAX")]
+    #[doc(alias = "UIO_MAXIOV")]
+    #[inline]
+    pub fn slices(&mut self, slices: &'a [IoSlice<'a>]) -> &mut Self {
+        if let Err(needed) = self.parts.slices_mut().set_or_extend(slices) {
+            self.fail(EncodeError::Slices { needed, available: self.parts.slices().capacity() });
+        }
+        self
+    }
+
+    /// All chunks of a [`bytes::Buf`], which is not advanced.
+    ///
+    /// If its `chunks_vectored` gives less than it holds, sending it as a datagram is [`EncodeError::Gather`]; on a
+    /// stream it is a short send, unless other data follows.
+    #[cfg(feature = "bytes")]
+    pub fn buf(&mut self, buf: &'a (impl bytes::Buf + ?Sized)) -> &mut Self {
+        let mut found = 0;
+        let filled = self.parts.slices_mut().fill(|free| {
+            let used = buf.chunks_vectored(free).min(free.len());
+            found = free[..used].iter().map(|slice| slice.len()).fold(0, usize::saturating_add);
+            used
+        });
+        if let Err(needed) = filled {
+            return self.fail(EncodeError::Slices { needed, available: self.parts.slices().capacity() });
+        }
+        if found != buf.remaining() {
+            self.fail(EncodeError::Gather { expected: buf.remaining(), found });
+        }
+        self
+    }
+
+    /// Control messages (`msg_control`): one, a tuple, a slice, an `Option`, or references to these; 1,280 bytes in
+    /// all. A [`ControlList`] holds more.
+    ///
+    /// After [`to`](Self::to), a message for both families goes out in the one form the destination needs.
+    #[doc(alias = "msg_control")]
+    #[inline(always)]
+    pub fn control(&mut self, messages: impl SendControl<'a>) -> &mut Self {
+        if self.list.is_some() {
+            self.copy_list();
+        }
+        if let Progress::Begun(sent) = self.progress {
+            return self.fail(EncodeError::Begun { sent });
+        }
+        let family = self.name.effective_family();
+        if let Err(error) = messages.encode(&mut ControlOut::new(self.parts.control_mut().sink(), family)) {
+            self.fail(error);
+        }
+        self
+    }
+
+    /// Control messages that were encoded before; by reference when they are all there is.
+    pub fn control_from(&mut self, list: &'a ControlList<'a>) -> &mut Self {
+        if let Progress::Begun(sent) = self.progress {
+            return self.fail(EncodeError::Begun { sent });
+        }
+        self.copy_list();
+        self.list = Some(list);
+        if !self.parts.control().as_bytes().is_empty() {
+            self.copy_list();
+        }
+        self
+    }
+
+    #[cold]
+    fn copy_list(&mut self) {
+        if let Some(list) = self.list.take() {
+            let result = ControlOut::new(self.parts.control_mut().sink(), libc::AF_UNSPEC).push_list(list.as_bytes());
+            if let Err(error) = result {
+                self.fail(error);
+            }
+        }
+    }
+
+    /// Remembers the first error. Never a call: it would make the compiler read every field again afterwards.
+    #[inline(always)]
+    pub(super) fn fail(&mut self, error: EncodeError) -> &mut Self {
+        let gather = |error: &EncodeError| matches!(error, EncodeError::Gather { .. });
+        if self.failure.is_none_or(|before| gather(&before.error) && !gather(&error)) {
+            self.failure = Some(Failure { error, slices: self.data_slices().len() });
+        }
+        self
+    }
+
+    #[inline(always)]
+    pub(super) fn control_bytes(&self) -> &[u8] {
+        match self.list {
+            Some(list) => list.as_bytes(),
+            None => self.parts.control().as_bytes(),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn data_slices(&self) -> &[IoSlice<'a>] {
+        self.parts.slices().as_slice()
+    }
+}
