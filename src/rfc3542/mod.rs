@@ -28,9 +28,11 @@ mod options;
 mod path_mtu;
 mod routing;
 mod sticky;
+mod values;
 
 pub use filter::{Icmp6Filter, IcmpFilter};
 pub use flow_label::{Ipv6AutoFlowLabel, Ipv6FlowInfoSend};
-pub use options::OptionsBuilder;
+pub use options::{Alignment, OptionsBuilder};
 pub use path_mtu::{PathMtuDiscovery, path_mtu};
 pub use routing::{RoutingBuilder, RoutingHeader, RoutingType, reverse};
+pub use values::{OptionValue, get_val, set_val};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::values::{OptionValue, set_val};
 use crate::error::EncodeError;
 
 /// The longest header: its length byte counts up to 255 units of eight bytes behind the first.
@@ -10,8 +11,8 @@ const LONGEST: usize = 2048;
 /// Builds a header of hop-by-hop or destination options in a buffer of the caller's (`inet6_opt_init`,
 /// `inet6_opt_append`, `inet6_opt_finish`).
 ///
-/// It aligns each option's data as asked, counted from the start of the header, and pads before it and at the end with
-/// Pad1 and PadN. The first error of a method is remembered, and told by [`finish`](Self::finish).
+/// It aligns each option as asked ([`Alignment`]), counted from the start of the header, and pads before it and at the
+/// end with Pad1 and PadN. The first error of a method is remembered, and told by [`finish`](Self::finish).
 ///
 /// ```
 /// use ancillary::{message::Ipv6HopOpts, rfc3542::OptionsBuilder};
@@ -23,6 +24,21 @@ const LONGEST: usize = 2048;
 /// assert_eq!(header.as_bytes(), [0, 0, 5, 2, 0, 0, 1, 0]); // and two bytes of padding
 /// assert_eq!(header.options().collect::<Vec<_>>(), [Ok((5, &[0, 0][..]))]);
 /// # Ok::<(), ancillary::EncodeError>(())
+/// ```
+///
+/// An option of several values, as in the RFC's appendix, and read again:
+///
+/// ```
+/// use ancillary::{message::Ipv6HopOpts, rfc3542::{OptionsBuilder, get_val}};
+///
+/// let mut buffer = [0; 64];
+/// let mut options = OptionsBuilder::new(&mut buffer);
+/// options.append_values(10, 8, (0x1234_5678_u32, 0x0102_0304_0506_0708_u64));
+/// let header = Ipv6HopOpts::new(options.finish()?)?;
+/// let data = header.find(10)?.expect("it was appended");
+/// assert_eq!(get_val::<(u32, u64)>(data, 0)?, (0x1234_5678, 0x0102_0304_0506_0708));
+/// assert_eq!(get_val::<u64>(data, 4)?, 0x0102_0304_0506_0708);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # What arrives
@@ -37,7 +53,6 @@ const LONGEST: usize = 2048;
 /// RFC 3542 s. 10; RFC 8200 s. 4.2; net/ipv6/exthdrs.c, `ip6_parse_tlv`
 #[doc(alias = "inet6_opt_init")]
 #[doc(alias = "inet6_opt_append")]
-#[doc(alias = "inet6_opt_set_val")]
 #[doc(alias = "inet6_opt_finish")]
 pub struct OptionsBuilder<'b> {
     bytes: &'b mut [u8],
@@ -54,19 +69,40 @@ impl<'b> OptionsBuilder<'b> {
         builder
     }
 
-    /// One option with its data, which starts at a multiple of `align` (1, 2, 4 or 8, and no more than its length).
-    pub fn append(&mut self, ty: u8, align: usize, data: &[u8]) -> &mut Self {
+    /// One option with its data; `align` is 1, 2, 4 or 8 for the data, or a pair for the type (see [`Alignment`]).
+    ///
+    /// RFC 3542 s. 10.2
+    pub fn append(&mut self, ty: u8, align: impl Into<Alignment>, data: &[u8]) -> &mut Self {
         self.append_with(ty, align, data.len(), |bytes| bytes.copy_from_slice(data))
     }
 
-    /// The same, with data of this length that `fill` writes; it is zero before.
-    pub fn append_with(&mut self, ty: u8, align: usize, len: usize, fill: impl FnOnce(&mut [u8])) -> &mut Self {
-        if let Err(error) = allowed(ty, align, len) {
-            self.error.get_or_insert(error);
-            return self;
+    /// One option with these values for data, in network byte order: an integer, an address, or a tuple of such.
+    ///
+    /// RFC 3542 s. 10.2 and 10.4
+    #[doc(alias = "inet6_opt_set_val")]
+    pub fn append_values<V: OptionValue>(&mut self, ty: u8, align: impl Into<Alignment>, values: V) -> &mut Self {
+        // There is as much room as they take.
+        self.append_with(ty, align, V::LEN, |bytes| _ = set_val(bytes, 0, values))
+    }
+
+    /// One option with data of this length that `fill` writes; it is zero before. `fill` is not called where there is no
+    /// room for it.
+    ///
+    /// RFC 3542 s. 10.2
+    pub fn append_with(
+        &mut self,
+        ty: u8,
+        align: impl Into<Alignment>,
+        len: usize,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> &mut Self {
+        match allowed(ty, align.into(), len).map(|align| align.padding(self.len)) {
+            Ok(padding) => self.pad(padding),
+            Err(error) => {
+                self.error.get_or_insert(error);
+                return self;
+            }
         }
-        let data = self.len + 2;
-        self.pad(data.next_multiple_of(align) - data);
         self.put(&[ty, len as u8]);
         let start = self.len;
         self.put(&[0; 255][..len]);
@@ -80,9 +116,10 @@ impl<'b> OptionsBuilder<'b> {
     ///
     /// # Errors
     ///
-    /// The first of [`EncodeError::Value`], for a type that is padding (0, 1), an alignment that is none or is larger than
-    /// the data, data of more than 255 bytes, more than 2,048 bytes in all; else [`EncodeError::HeaderSpace`] with how many
-    /// bytes are needed.
+    /// The first of [`EncodeError::Value`], for a type that is padding (0, 1), an alignment that there is not, data of more
+    /// than 255 bytes, more than 2,048 bytes in all; else [`EncodeError::HeaderSpace`] with how many bytes are needed.
+    ///
+    /// RFC 3542 s. 10.3
     pub fn finish(mut self) -> Result<&'b [u8], EncodeError> {
         if let Some(error) = self.error {
             return Err(error);
@@ -125,19 +162,71 @@ impl<'b> OptionsBuilder<'b> {
     }
 }
 
+/// Where an option may stand, counted from the start of the header.
+///
+/// A number, as in RFC 3542: the data starts at a multiple of it. It is 1, 2, 4 or 8, and no more than the data's length.
+///
+/// A pair `(x, y)`, as in the definitions of options, which say "x*n+y" (RFC 8200 s. 4.2): the type stands at a multiple
+/// of `x` and `y` more bytes. `x` is 1, 2, 4 or 8, and `y` less.
+///
+/// ```
+/// use ancillary::rfc3542::OptionsBuilder;
+///
+/// let mut buffer = [0; 16];
+/// let mut options = OptionsBuilder::new(&mut buffer);
+/// options.append_values(0xc2, (4, 2), 0x1_0000_u32); // jumbo payload (RFC 2675), 4n+2
+/// options.append(0x1e, (4, 0), &[7]);                // another, 4n
+/// assert_eq!(options.finish()?, [0, 1, 0xc2, 4, 0, 1, 0, 0, 0x1e, 1, 7, 1, 3, 0, 0, 0]);
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Alignment {
+    multiple: usize,
+    /// Of the type; the data, if there is none.
+    offset: Option<usize>,
+}
+
+/// Of the data.
+impl From<usize> for Alignment {
+    fn from(multiple: usize) -> Self {
+        Self { multiple, offset: None }
+    }
+}
+
+/// Of the type: x*n+y.
+impl From<(usize, usize)> for Alignment {
+    fn from((multiple, offset): (usize, usize)) -> Self {
+        Self { multiple, offset: Some(offset) }
+    }
+}
+
+impl Alignment {
+    /// Bytes before an option that would start here; the alignment is one that there is.
+    fn padding(self, start: usize) -> usize {
+        // The data stands two bytes behind the type.
+        let offset = self.offset.unwrap_or(2 * self.multiple - 2);
+        (self.multiple + offset - start % self.multiple) % self.multiple
+    }
+}
+
 /// RFC 3542 s. 10.2.
-fn allowed(ty: u8, align: usize, len: usize) -> Result<(), EncodeError> {
+fn allowed(ty: u8, align: Alignment, len: usize) -> Result<Alignment, EncodeError> {
+    let number = |found: usize| i64::try_from(found).unwrap_or(i64::MAX);
     let value = |field, expected, found| Err(EncodeError::Value { field, expected, found });
+    let Alignment { multiple, offset } = align;
     if ty < 2 {
         return value("option type", "2..=255", ty.into());
     }
     if len > 255 {
-        return value("option length", "0..=255", i64::try_from(len).unwrap_or(i64::MAX));
+        return value("option length", "0..=255", number(len));
     }
-    if !matches!(align, 1 | 2 | 4 | 8) || align > len.max(1) {
-        return value("option alignment", "1, 2, 4 or 8, and no more than the length", align as i64);
+    if !matches!(multiple, 1 | 2 | 4 | 8) || offset.is_none() && multiple > len.max(1) {
+        return value("option alignment", "1, 2, 4 or 8, and no more than the length", number(multiple));
     }
-    Ok(())
+    match offset {
+        Some(offset) if offset >= multiple => value("option alignment", "an offset below the multiple", number(offset)),
+        _ => Ok(align),
+    }
 }
 
 impl fmt::Debug for OptionsBuilder<'_> {
@@ -155,9 +244,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::message::Ipv6HopOpts;
+    use crate::{error::DecodeError, message::Ipv6HopOpts, rfc3542::get_val};
 
-    fn build(options: &[(u8, usize, &[u8])], room: usize) -> Result<Vec<u8>, EncodeError> {
+    fn build<A: Into<Alignment> + Copy>(options: &[(u8, A, &[u8])], room: usize) -> Result<Vec<u8>, EncodeError> {
         let mut buffer = vec![0xa5; room];
         let mut builder = OptionsBuilder::new(&mut buffer);
         for &(ty, align, data) in options {
@@ -173,15 +262,11 @@ mod tests {
         let mut builder = OptionsBuilder::new(&mut buffer);
         assert_eq!(builder.len(), 2);
         builder.append_with(10, 8, 12, |data| {
-            data[..4].copy_from_slice(&0x1234_5678u32.to_be_bytes());
-            data[4..].copy_from_slice(&0x0102_0304_0506_0708u64.to_be_bytes());
+            let next = set_val(data, 0, 0x1234_5678_u32).unwrap();
+            assert_eq!((next, set_val(data, next, 0x0102_0304_0506_0708_u64)), (4, Ok(12)));
         });
         assert_eq!(builder.len(), 20);
-        builder.append_with(20, 4, 7, |data| {
-            data[0] = 1;
-            data[1..3].copy_from_slice(&0x1331u16.to_be_bytes());
-            data[3..].copy_from_slice(&0x0102_0304u32.to_be_bytes());
-        });
+        builder.append_values(20, 4, (1_u8, 0x1331_u16, 0x0102_0304_u32));
         assert_eq!(builder.len(), 31);
         let expected = [
             0x00, 0x03, 0x01, 0x02, 0x00, 0x00, 0x0a, 0x0c, 0x12, 0x34, 0x56, 0x78, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06,
@@ -194,6 +279,9 @@ mod tests {
         let found: Vec<_> = header.options().map(Result::unwrap).collect();
         assert_eq!(found, [(10, &expected[8..20]), (20, &expected[24..31])]);
         assert_eq!((header.find(20), header.find(99)), (Ok(Some(&expected[24..31])), Ok(None)));
+        assert_eq!(get_val(found[0].1, 0), Ok((0x1234_5678_u32, 0x0102_0304_0506_0708_u64)));
+        let y = found[1].1;
+        assert_eq!((get_val(y, 0), get_val(y, 1), get_val(y, 3)), (Ok(1_u8), Ok(0x1331_u16), Ok(0x0102_0304_u32)));
     }
 
     /// R634
@@ -201,7 +289,7 @@ mod tests {
     fn one_free_byte_is_pad1_and_more_are_padn() {
         for len in 1..=10 {
             let data = [7; 10];
-            let header = build(&[(10, 1, &data[..len])], 64).unwrap();
+            let header = build(&[(10, 1usize, &data[..len])], 64).unwrap();
             let used = 4 + len;
             assert_eq!(header.len(), used.next_multiple_of(8), "{len}");
             let padding: &[u8] = match header.len() - used {
@@ -211,16 +299,16 @@ mod tests {
             };
             assert_eq!(header[used..], *padding, "{len}");
         }
-        for (align, start) in [(1, 2), (2, 2), (4, 2), (8, 6)] {
+        for (align, start) in [(1usize, 2), (2, 2), (4, 2), (8, 6)] {
             let header = build(&[(10, align, &[9; 8])], 64).unwrap();
             assert_eq!(header[start..start + 2], [10, 8], "{align}");
         }
-        assert_eq!(build(&[(10, 8, &[9; 8])], 64).unwrap()[..8], [0, 1, 1, 2, 0, 0, 10, 8]);
+        assert_eq!(build(&[(10, 8usize, &[9; 8])], 64).unwrap()[..8], [0, 1, 1, 2, 0, 0, 10, 8]);
     }
 
     #[test]
     fn what_no_header_can_hold_is_refused() {
-        let refused = |ty, align, data: &[u8], field, found| {
+        let refused = |ty, align: usize, data: &[u8], field, found| {
             let error = build(&[(ty, align, data), (0, 9, &[])], 4096).unwrap_err();
             assert!(
                 matches!(error, EncodeError::Value { field: f, found: n, .. } if f == field && n == found),
@@ -234,41 +322,165 @@ mod tests {
             refused(2, align, &[1], "option alignment", align as i64);
         }
         refused(2, 2, &[], "option alignment", 2);
-        assert!(build(&[(2, 1, &[])], 8).is_ok());
-        let full = [(2, 1, &[1; 255][..]); 8];
+        let pair = |x, y| build(&[(2, (x, y), &[1])], 16);
+        let error = |expected, found| Err(EncodeError::Value { field: "option alignment", expected, found });
+        for x in [0, 3, 5, 6, 7, 9, 16, usize::MAX] {
+            let found = i64::try_from(x).unwrap_or(i64::MAX);
+            assert_eq!(pair(x, 0), error("1, 2, 4 or 8, and no more than the length", found));
+        }
+        for (x, y) in [(1, 1), (2, 2), (4, 5), (8, 8), (8, usize::MAX)] {
+            assert_eq!(pair(x, y), error("an offset below the multiple", i64::try_from(y).unwrap_or(i64::MAX)));
+        }
+        assert!(pair(8, 7).is_ok(), "of the type, whatever the data's length");
+        assert!(build(&[(2, 1usize, &[])], 8).is_ok());
+        let full = [(2, 1usize, &[1; 255][..]); 8];
         assert!(matches!(build(&full, 4096), Err(EncodeError::Value { found: 2064, .. })));
         assert_eq!(build(&full[..7], 4096).unwrap().len(), 1808);
     }
 
     #[test]
     fn too_little_room_says_how_much_is_needed() {
-        let options: [(u8, usize, &[u8]); 2] = [(10, 8, &[1; 12]), (20, 4, &[2; 7])];
+        let options: [(_, usize, &[u8]); 2] = [(10, 8, &[1; 12]), (20, 4, &[2; 7])];
         for room in 0..32 {
             assert_eq!(build(&options, room), Err(EncodeError::HeaderSpace { needed: 32, available: room }));
         }
         assert_eq!(build(&options, 32).unwrap().len(), 32);
     }
 
+    /// The types of the definitions: router alert 2n+0, jumbo payload 4n+2, home address 8n+6, in situ OAM 4n+0.
+    #[test]
+    fn an_option_stands_where_its_definition_says() {
+        for (align, starts) in
+            [((2, 0), [2, 4]), ((4, 2), [2, 6]), ((8, 6), [6, 6]), ((4, 0), [4, 4]), ((1, 0), [2, 3])]
+        {
+            for (before, start) in starts.into_iter().enumerate() {
+                let mut buffer = [0; 32];
+                let mut builder = OptionsBuilder::new(&mut buffer);
+                (0..before).for_each(|_| builder.put(&[0]));
+                builder.append(0x1e, align, &[7; 4]);
+                let header = builder.finish().unwrap();
+                assert_eq!(header[start..start + 3], [0x1e, 4, 7], "{align:?} behind {before}");
+                assert_eq!(Ipv6HopOpts::new(header).unwrap().find(0x1e), Ok(Some(&[7; 4][..])));
+            }
+        }
+        // For the data at a multiple of x, the type is two before it.
+        for x in [1, 2, 4, 8] {
+            let of_type = Alignment::from((x, (2 * x - 2) % x));
+            (0..100).for_each(|at| assert_eq!(Alignment::from(x).padding(at), of_type.padding(at), "{x} at {at}"));
+        }
+    }
+
+    #[test]
+    fn what_has_no_room_is_not_filled() {
+        let mut buffer = [0xa5; 8];
+        let mut builder = OptionsBuilder::new(&mut buffer);
+        builder.append_with(10, 1, 5, |_| panic!("no room"));
+        builder.append_with(0, 1, 1, |_| panic!("no option"));
+        assert!(matches!(builder.finish(), Err(EncodeError::Value { field: "option type", .. })));
+    }
+
+    /// How the types start in a header: where, and with which.
+    fn starts(header: &[u8]) -> Vec<(usize, u8)> {
+        let (mut found, mut at) = (Vec::new(), 2);
+        while at < header.len() {
+            found.push((at, header[at]));
+            at += if header[at] == 0 { 1 } else { 2 + usize::from(header[at + 1]) };
+        }
+        assert_eq!(at, header.len());
+        found
+    }
+
     proptest! {
         /// What is built is read back, each at its alignment, and is as short as the rules allow.
         #[test]
         fn any_options_are_read_back(options in prop::collection::vec(
-            (2u8..=255, 0usize..4, prop::collection::vec(any::<u8>(), 0..40)), 0..12,
+            (2u8..=255, 0usize..4, 0usize..9, prop::collection::vec(any::<u8>(), 0..40)), 0..12,
         )) {
-            let aligned: Vec<_> = options.iter().map(|(ty, align, data)| {
-                let align = (0..=*align).rev().map(|power| 1usize << power).find(|&align| align <= data.len().max(1));
-                (*ty, align.unwrap(), data.as_slice())
+            // Offsets from 8 on stand for none.
+            let aligned: Vec<_> = options.iter().map(|(ty, power, offset, data)| {
+                let fits = |x: &usize| *offset < 8 || *x <= data.len().max(1);
+                let x = (0..=*power).rev().map(|power| 1 << power).find(fits).unwrap();
+                (*ty, if *offset < 8 { Alignment::from((x, offset % x)) } else { x.into() }, data.as_slice())
             }).collect();
             let bytes = build(&aligned, 2048).unwrap();
             let header = Ipv6HopOpts::new(&bytes).unwrap();
             let found: Vec<_> = header.options().map(Result::unwrap).collect();
             prop_assert_eq!(found.len(), aligned.len());
+            let (mut most, mut last) = (2, 2);
             for ((ty, data), (expected, align, expected_data)) in found.iter().zip(&aligned) {
                 prop_assert_eq!((*ty, *data), (*expected, *expected_data));
-                prop_assert_eq!((data.as_ptr() as usize - bytes.as_ptr() as usize) % align, 0);
+                let at = data.as_ptr() as usize - bytes.as_ptr() as usize;
+                match align.offset {
+                    Some(offset) => prop_assert_eq!((at - 2) % align.multiple, offset),
+                    None => prop_assert_eq!(at % align.multiple, 0),
+                }
+                prop_assert!(at - 2 - last < align.multiple, "no more padding than that");
+                last = at + data.len();
+                most += 1 + data.len() + align.multiple;
             }
-            let most: usize = aligned.iter().map(|(_, align, data)| 2 + data.len() + align - 1).sum();
-            prop_assert!(bytes.len() <= (2 + most).next_multiple_of(8) && bytes.len() % 8 == 0);
+            prop_assert!(bytes.len() <= most.next_multiple_of(8) && bytes.len() % 8 == 0);
+            prop_assert!(bytes.len() - last < 8);
+            prop_assert_eq!(bytes.len(), 8 * (usize::from(bytes[1]) + 1));
+            // Never two of padding in a row, and that of zeros.
+            let starts = starts(&bytes);
+            prop_assert!(starts.windows(2).all(|pair| pair[0].1 > 1 || pair[1].1 > 1), "{:?}", starts);
+            for (at, _) in starts.iter().filter(|(_, ty)| *ty == 1) {
+                let len = usize::from(bytes[at + 1]);
+                prop_assert!(len <= 5 && bytes[at + 2..at + 2 + len].iter().all(|byte| *byte == 0));
+            }
+        }
+
+        /// Whatever the order of errors and options, in a buffer of any length.
+        #[test]
+        fn no_call_panics(
+            calls in prop::collection::vec((any::<u8>(), 0usize..20, 0usize..20, any::<bool>(), 0usize..300), 0..20),
+            room in 0usize..2100,
+        ) {
+            let mut buffer = vec![0xa5; room];
+            let mut builder = OptionsBuilder::new(&mut buffer);
+            for (ty, x, y, pair, len) in calls {
+                let align = if pair { Alignment::from((x, y)) } else { x.into() };
+                builder.append(ty, align, &[7; 300][..len]);
+            }
+            let counted = builder.len();
+            if let Ok(header) = builder.finish() {
+                prop_assert!(header.len() == counted.next_multiple_of(8));
+                prop_assert!(Ipv6HopOpts::new(header).is_ok());
+            }
+        }
+
+        /// What is no header is refused, and what is one is read to its end, or to an error.
+        #[test]
+        fn any_bytes_are_safe(mut bytes in prop::collection::vec(any::<u8>(), 0..300), fix in any::<bool>(), ty: u8) {
+            if fix && bytes.len() >= 8 {
+                let units = bytes.len() / 8;
+                bytes.truncate(8 * units);
+                bytes[1] = (units - 1) as u8;
+            }
+            let read = Ipv6HopOpts::new(&bytes);
+            let whole = bytes.len() >= 8 && bytes.len() == 8 * (usize::from(bytes[1]) + 1);
+            match read {
+                Ok(header) => {
+                    prop_assert!(whole && header.options().all(|option| option.is_ok()));
+                    let first = header.options().flatten().find(|(found, _)| *found == ty);
+                    prop_assert_eq!(header.find(ty), Ok(first.map(|(_, data)| data)));
+                }
+                Err(EncodeError::Value { field, expected, .. }) => {
+                    prop_assert_eq!(field, "IPV6_HOPOPTS");
+                    prop_assert_eq!(expected == "8 * (length + 1) bytes", !whole);
+                }
+                Err(other) => prop_assert!(false, "{:?}", other),
+            }
+            // As the kernel would hand it out, which looks at no more than the length.
+            let raw = crate::cmsg::RawCmsg::new(Ipv6HopOpts::ID, &bytes);
+            match <Ipv6HopOpts<'_> as crate::message::RecvControl>::decode(raw) {
+                Ok(header) => {
+                    let options: Vec<_> = header.options().collect();
+                    prop_assert_eq!(options.iter().filter(|option| option.is_err()).count(), usize::from(read.is_err()));
+                }
+                Err(DecodeError::Length { .. }) => prop_assert!(!whole),
+                Err(other) => prop_assert!(false, "{:?}", other),
+            }
         }
     }
 }
