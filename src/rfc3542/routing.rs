@@ -14,6 +14,14 @@ const ADDR: usize = 16;
 const MOST: usize = 127;
 
 /// Kinds of routing header that this module knows.
+///
+/// ```
+/// use ancillary::rfc3542::RoutingType;
+///
+/// assert_eq!(RoutingType::SegmentRouting.space(2), Some(40));
+/// ```
+///
+/// RFC 3542 s. 7; RFC 6275 s. 6.4; RFC 8754 s. 2
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum RoutingType {
@@ -24,7 +32,10 @@ pub enum RoutingType {
     /// The home address of a mobile node (`IPV6_SRCRT_TYPE_2`, RFC 6275 s. 6.4): exactly one.
     #[doc(alias = "IPV6_SRCRT_TYPE_2")]
     HomeAddress,
-    /// Segment routing (`IPV6_SRCRT_TYPE_4`, SRv6, RFC 8754): the segments, the last one is the destination.
+    /// Segment routing (`IPV6_SRCRT_TYPE_4`, SRv6, RFC 8754): the segments, of which the last is the destination. Linux
+    /// takes it as a sticky option alone, and writes over the last one where the datagram goes: `::` will do there. The nodes
+    /// on the way have to be told to (`net.ipv6.conf.*.seg6_enabled`); one that is Linux loses packets in which other headers
+    /// stand before this one (seen on Linux 6.18).
     #[doc(alias = "IPV6_SRCRT_TYPE_4")]
     SegmentRouting,
 }
@@ -71,8 +82,6 @@ impl RoutingType {
 /// ```
 ///
 /// RFC 3542 s. 7.2 and 7.3; RFC 8754 s. 2
-#[doc(alias = "inet6_rth_init")]
-#[doc(alias = "inet6_rth_add")]
 pub struct RoutingBuilder<'b> {
     bytes: &'b mut [u8],
     ty: RoutingType,
@@ -80,12 +89,18 @@ pub struct RoutingBuilder<'b> {
 }
 
 impl<'b> RoutingBuilder<'b> {
-    /// A header of this type without addresses, in `bytes`: what is not needed stays as it is.
+    /// A header of this type without addresses, in `bytes`: what is not needed stays as it is (`inet6_rth_init`).
+    ///
+    /// RFC 3542 s. 7.2
+    #[doc(alias = "inet6_rth_init")]
     pub fn new(bytes: &'b mut [u8], ty: RoutingType) -> Self {
         Self { bytes, ty, added: 0 }
     }
 
-    /// One more address, in the order of travel.
+    /// One more address, in the order of travel (`inet6_rth_add`).
+    ///
+    /// RFC 3542 s. 7.3
+    #[doc(alias = "inet6_rth_add")]
     pub fn add(&mut self, addr: Ipv6Addr) -> &mut Self {
         let at = FIXED.saturating_add(ADDR.saturating_mul(self.added));
         if let Some(room) = self.bytes.get_mut(at..at.saturating_add(ADDR)) {
@@ -140,9 +155,19 @@ fn turn(addresses: &mut [u8]) {
 
 /// The bytes of a routing header of a known type (`inet6_rth_segments`, `inet6_rth_getaddr`).
 ///
-/// RFC 3542 s. 7.4 to 7.6
-#[doc(alias = "inet6_rth_segments")]
-#[doc(alias = "inet6_rth_getaddr")]
+/// ```
+/// use ancillary::{message::Ipv6Rthdr, rfc3542::RoutingHeader};
+///
+/// let mut header = [0; 24];
+/// header[1..4].copy_from_slice(&[2, 4, 0]); // length, type, segments left
+/// header[23] = 1;                           // one segment, ::1
+/// let route = RoutingHeader::try_from(Ipv6Rthdr::new(&header)?)?; // or as it was received
+/// assert_eq!((route.segments(), route.addr(0)), (1, Some("::1".parse()?)));
+/// assert_eq!(route.to_string(), "SegmentRouting left 0 [::1]");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// RFC 3542 s. 7.5 and 7.6; RFC 8754 s. 2; RFC 6275 s. 6.4
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct RoutingHeader<'a> {
     // As long as its own length says, with so many addresses behind the first eight bytes.
@@ -168,7 +193,10 @@ impl<'a> RoutingHeader<'a> {
         self.ty
     }
 
-    /// How many addresses it has.
+    /// How many addresses it has (`inet6_rth_segments`).
+    ///
+    /// RFC 3542 s. 7.5
+    #[doc(alias = "inet6_rth_segments")]
     pub const fn segments(self) -> usize {
         self.segments
     }
@@ -178,7 +206,10 @@ impl<'a> RoutingHeader<'a> {
         self.bytes[3]
     }
 
-    /// An address, counted in the order of travel.
+    /// An address, counted in the order of travel (`inet6_rth_getaddr`).
+    ///
+    /// RFC 3542 s. 7.6
+    #[doc(alias = "inet6_rth_getaddr")]
     pub fn addr(self, index: usize) -> Option<Ipv6Addr> {
         if index >= self.segments {
             return None;
@@ -209,13 +240,36 @@ impl<'a> TryFrom<Ipv6Rthdr<'a>> for RoutingHeader<'a> {
 
 impl fmt::Debug for RoutingHeader<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for RoutingHeader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} left {} ", self.ty, self.segments_left())?;
         f.debug_list().entries(self.addrs()).finish()
     }
 }
 
-/// Makes of a received header, in place, the one that leads back (`inet6_rth_reverse`): the addresses in the other order,
-/// and all segments left.
+/// Makes of a received header, in place, the one that leads back (`inet6_rth_reverse`): the nodes on the way in the other
+/// order, and all segments left.
+///
+/// Of segments the last one stays, since it is no node on the way but the destination, over which Linux writes when it
+/// sends. What stands behind the segments stays too: a code of authentication (HMAC) there is no longer true.
+///
+/// ```
+/// use ancillary::rfc3542::{RoutingBuilder, RoutingHeader, RoutingType, reverse};
+///
+/// let nodes = ["2001:db8::1", "2001:db8::2"].map(|node| node.parse().unwrap());
+/// let mut buffer = [0; 64];
+/// let mut route = RoutingBuilder::new(&mut buffer, RoutingType::Source);
+/// route.add(nodes[0]).add(nodes[1]);
+/// let mut header = route.finish()?.to_vec();
+/// header[3] = 0; // as it arrives, with no segments left
+/// reverse(&mut header)?;
+/// assert_eq!(RoutingHeader::new(&header)?.to_string(), "Source left 2 [2001:db8::2, 2001:db8::1]");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// RFC 3542 s. 7.4; whether a route may be taken back is the application's to judge.
 ///
@@ -225,14 +279,15 @@ impl fmt::Debug for RoutingHeader<'_> {
 #[doc(alias = "inet6_rth_reverse")]
 pub fn reverse(header: &mut [u8]) -> Result<(), DecodeError> {
     let (ty, segments) = layout(header)?;
-    let left = match ty {
-        RoutingType::Source => segments,
-        RoutingType::SegmentRouting => segments - 1,
+    // The last segment is the first in the header.
+    let (first, left) = match ty {
+        RoutingType::Source => (0, segments),
+        RoutingType::SegmentRouting => (1, segments - 1),
         RoutingType::HomeAddress => {
             return Err(DecodeError::Value { field: "routing type", expected: "0 or 4, which are routes", found: 2 });
         }
     };
-    turn(&mut header[FIXED..FIXED + ADDR * segments]);
+    turn(&mut header[FIXED + ADDR * first..FIXED + ADDR * segments]);
     header[3] = left as u8;
     Ok(())
 }
@@ -314,9 +369,11 @@ mod tests {
         let header = RoutingHeader::new(&bytes).unwrap();
         assert_eq!(header.addrs().collect::<Vec<_>>(), [addr(1), addr(2), addr(3)]);
         assert_eq!(format!("{header:?}"), "SegmentRouting left 2 [2001:db8::1, 2001:db8::2, 2001:db8::3]");
+        bytes[3] = 0; // as it arrives
         reverse(&mut bytes).unwrap();
         let back = RoutingHeader::new(&bytes).unwrap();
-        assert_eq!((back.segments_left(), back.addrs().collect::<Vec<_>>()), (2, vec![addr(3), addr(2), addr(1)]));
+        let expected = vec![addr(2), addr(1), addr(3)];
+        assert_eq!((back.segments_left(), back.addrs().collect::<Vec<_>>()), (2, expected), "the last is no node");
         // What follows the segments stays where it is.
         bytes[1] += 1;
         bytes.extend([5, 6, 0, 0, 0, 0, 0, 0]);
@@ -378,6 +435,7 @@ mod tests {
     }
 
     proptest! {
+        /// Read, printed and turned around, whatever they are; where they are refused, nothing is changed.
         #[test]
         fn any_bytes_are_safe(mut bytes in prop::collection::vec(any::<u8>(), 0..600), fix in any::<bool>()) {
             if fix && bytes.len() >= 8 {
@@ -385,27 +443,53 @@ mod tests {
                 bytes.truncate(units * 8);
                 bytes[1] = (units - 1) as u8;
                 bytes[2] %= 5;
+                bytes[3] %= 40;
+                bytes[4] %= 40;
             }
-            if let Ok(header) = RoutingHeader::new(&bytes) {
-                prop_assert_eq!(header.addrs().count(), header.segments());
-                let printed = format!("{header:?}");
-                prop_assert!(printed.contains(" left "));
-                let there: Vec<_> = header.addrs().collect();
-                let mut back = bytes.clone();
-                if reverse(&mut back).is_ok() {
-                    let back: Vec<_> = RoutingHeader::new(&back).unwrap().addrs().collect();
-                    prop_assert_eq!(back, there.into_iter().rev().collect::<Vec<_>>());
+            let mut back = bytes.clone();
+            let turned = reverse(&mut back);
+            match RoutingHeader::new(&bytes) {
+                Ok(header) => {
+                    let nodes: Vec<_> = header.addrs().collect();
+                    prop_assert_eq!(nodes.len(), header.segments());
+                    prop_assert!((0..300).all(|index| header.addr(index) == nodes.get(index).copied()));
+                    prop_assert_eq!(header.to_string(),
+                        format!("{:?} left {} {nodes:?}", header.routing_type(), header.segments_left()));
+                    prop_assert!(usize::from(header.segments_left()) <= header.segments());
+                    prop_assert_eq!(turned.is_ok(), header.routing_type() != RoutingType::HomeAddress);
                 }
+                Err(error) => prop_assert_eq!(turned, Err(error)),
+            }
+            if turned.is_err() {
+                prop_assert_eq!(&back, &bytes);
             }
         }
 
+        /// In the order of travel; turned around twice it is as it was built.
         #[test]
-        fn what_is_built_is_read_back(count in 1u16..=127, segments in any::<bool>()) {
+        fn what_is_built_is_read_back(nodes in prop::collection::vec(any::<u128>(), 1..=127), segments in any::<bool>()) {
             let ty = if segments { RoutingType::SegmentRouting } else { RoutingType::Source };
-            let bytes = build(ty, count, 2048).unwrap();
-            let header = RoutingHeader::try_from(Ipv6Rthdr::new(&bytes).unwrap()).unwrap();
-            prop_assert_eq!((header.routing_type(), header.segments()), (ty, usize::from(count)));
-            prop_assert_eq!(header.addrs().collect::<Vec<_>>(), (1..=count).map(addr).collect::<Vec<_>>());
+            let nodes: Vec<_> = nodes.into_iter().map(Ipv6Addr::from).collect();
+            let mut buffer = [0xa5; 2048];
+            let mut builder = RoutingBuilder::new(&mut buffer, ty);
+            nodes.iter().for_each(|node| _ = builder.add(*node));
+            let built = builder.finish().unwrap().to_vec();
+            prop_assert_eq!(Some(built.len()), ty.space(nodes.len()));
+            prop_assert!(built.len() % 8 == 0 && built.len() == 8 * (usize::from(built[1]) + 1));
+            let header = RoutingHeader::try_from(Ipv6Rthdr::new(&built).unwrap()).unwrap();
+            prop_assert_eq!((header.routing_type(), header.segments()), (ty, nodes.len()));
+            prop_assert_eq!(usize::from(header.segments_left()), nodes.len() - usize::from(segments));
+            prop_assert_eq!(header.addrs().collect::<Vec<_>>(), &nodes[..]);
+
+            let mut bytes = built.clone();
+            bytes[3] = 0; // as it arrives
+            reverse(&mut bytes).unwrap();
+            let mut expected = nodes;
+            let way = expected.len() - usize::from(segments);
+            expected[..way].reverse();
+            prop_assert_eq!(RoutingHeader::new(&bytes).unwrap().addrs().collect::<Vec<_>>(), expected);
+            reverse(&mut bytes).unwrap();
+            prop_assert_eq!(bytes, built);
         }
     }
 }
