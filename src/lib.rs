@@ -126,7 +126,6 @@ pub mod cmsg;
 pub mod interface;
 pub mod message;
 pub mod parser;
-#[cfg(linux_like)]
 pub mod rfc3542;
 
 mod addr;

@@ -1,38 +1,43 @@
-//! The Advanced Sockets API for IPv6 ([RFC 3542](https://www.rfc-editor.org/rfc/rfc3542)): headers are built and taken
-//! apart here; as control messages they go out and arrive as [`Ipv6HopOpts`](crate::message::Ipv6HopOpts),
-//! [`Ipv6DstOpts`](crate::message::Ipv6DstOpts) and [`Ipv6Rthdr`](crate::message::Ipv6Rthdr).
+//! The Advanced Sockets API for IPv6 ([RFC 3542](https://www.rfc-editor.org/rfc/rfc3542)): headers of options and of
+//! routing are built and taken apart here. Everywhere they are bytes; on Linux they also have types, as control messages
+//! and as options of the socket (`Ipv6HopOpts`, `Ipv6DstOpts`, `Ipv6Rthdr` of [`message`](crate::message)).
 //!
-//! # Sticky options
-//!
-//! What a control message says of one datagram, a socket option of the same type says of all ("sticky"): methods of the
-//! message's type set it, read it and clear it.
-//!
-//! | section | option | set by |
+//! | C | section | here |
 //! |---|---|---|
-//! | 6.1 | `IPV6_PKTINFO` | [`Ipv6PktInfo::set_sticky_interface`](crate::message::Ipv6PktInfo::set_sticky_interface) |
-//! | 6.3 | `IPV6_UNICAST_HOPS` | [`Ipv6HopLimit::set_sticky`](crate::message::Ipv6HopLimit::set_sticky) |
-//! | 6.3 | `IPV6_MULTICAST_HOPS` | [`Ipv6HopLimit::set_sticky_multicast`](crate::message::Ipv6HopLimit::set_sticky_multicast) |
-//! | 6.5 | `IPV6_TCLASS` | [`TClass::set_sticky`](crate::message::TClass::set_sticky) |
-//! | 7 | `IPV6_RTHDR` | [`Ipv6Rthdr::set_sticky`](crate::message::Ipv6Rthdr::set_sticky) |
-//! | 8 | `IPV6_HOPOPTS` | [`Ipv6HopOpts::set_sticky`](crate::message::Ipv6HopOpts::set_sticky) |
-//! | 9 | `IPV6_DSTOPTS` | [`Ipv6DstOpts::set_sticky`](crate::message::Ipv6DstOpts::set_sticky) |
-//! | 9 | `IPV6_RTHDRDSTOPTS` | [`Ipv6RthdrDstOpts::set_sticky`](crate::message::Ipv6RthdrDstOpts::set_sticky) |
-//! | 11.2 | `IPV6_DONTFRAG` | [`Ipv6DontFrag::set_sticky`](crate::message::Ipv6DontFrag::set_sticky) |
-//! | 11.4 | `IPV6_PATHMTU` | read alone: [`Ipv6PathMtu::mtu_of`](crate::message::Ipv6PathMtu::mtu_of), [`path_mtu`] |
+//! | `inet6_opt_init` | 10.1 | [`OptionsBuilder::new`] |
+//! | `inet6_opt_append` | 10.2 | [`OptionsBuilder::append`], [`append_values`](OptionsBuilder::append_values), [`append_with`](OptionsBuilder::append_with) |
+//! | `inet6_opt_finish` | 10.3 | [`OptionsBuilder::finish`] |
+//! | `inet6_opt_set_val` | 10.4 | [`set_val`]; all values at once: [`OptionsBuilder::append_values`] |
+//! | `inet6_opt_next` | 10.5 | [`Ipv6Options`](crate::message::Ipv6Options), an iterator |
+//! | `inet6_opt_find` | 10.6 | the same, or `find` of a header on Linux |
+//! | `inet6_opt_get_val` | 10.7 | [`get_val`] |
+//! | `inet6_rth_space` | 7.1 | [`RoutingType::space`] |
+//! | `inet6_rth_init` | 7.2 | [`RoutingBuilder::new`] |
+//! | `inet6_rth_add` | 7.3 | [`RoutingBuilder::add`] |
+//! | `inet6_rth_reverse` | 7.4 | [`reverse`] |
+//! | `inet6_rth_segments` | 7.5 | [`RoutingHeader::segments`] |
+//! | `inet6_rth_getaddr` | 7.6 | [`RoutingHeader::addr`] |
 //!
-//! Linux has neither `IPV6_NEXTHOP` (section 6.4) nor `IPV6_USE_MIN_MTU` (11.1).
+#![cfg_attr(linux_like, doc = include_str!("linux.md"))]
 
+#[cfg(linux_like)]
 mod filter;
+#[cfg(linux_like)]
 mod flow_label;
 mod options;
+#[cfg(linux_like)]
 mod path_mtu;
 mod routing;
+#[cfg(linux_like)]
 mod sticky;
 mod values;
 
+#[cfg(linux_like)]
 pub use filter::{Icmp6Filter, IcmpFilter};
+#[cfg(linux_like)]
 pub use flow_label::{Ipv6AutoFlowLabel, Ipv6FlowInfoSend};
 pub use options::{Alignment, OptionsBuilder};
+#[cfg(linux_like)]
 pub use path_mtu::{PathMtuDiscovery, path_mtu};
 pub use routing::{RoutingBuilder, RoutingHeader, RoutingType, reverse};
 pub use values::{OptionValue, get_val, set_val};

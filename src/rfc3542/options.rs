@@ -15,28 +15,20 @@ const LONGEST: usize = 2048;
 /// end with Pad1 and PadN. The first error of a method is remembered, and told by [`finish`](Self::finish).
 ///
 /// ```
-/// use ancillary::{message::Ipv6HopOpts, rfc3542::OptionsBuilder};
+/// use ancillary::{message::Ipv6Options, rfc3542::{OptionsBuilder, get_val}};
 ///
 /// let mut buffer = [0; 64];
 /// let mut options = OptionsBuilder::new(&mut buffer);
-/// options.append(5, 2, &[0, 0]);                       // router alert: two bytes, aligned to two
-/// let header = Ipv6HopOpts::new(options.finish()?)?;
-/// assert_eq!(header.as_bytes(), [0, 0, 5, 2, 0, 0, 1, 0]); // and two bytes of padding
-/// assert_eq!(header.options().collect::<Vec<_>>(), [Ok((5, &[0, 0][..]))]);
-/// # Ok::<(), ancillary::EncodeError>(())
-/// ```
+/// options
+///     .append(5, 2, &[0, 0]) // router alert: two bytes, aligned to two
+///     .append_values(10, 8, (0x1234_5678_u32, 0x0102_0304_0506_0708_u64)); // the first of the RFC's appendix
+/// let header = options.finish()?; // for Ipv6HopOpts::new, or Ipv6DstOpts::new
+/// assert_eq!(header[..8], [0, 2, 5, 2, 0, 0, 10, 12]);
 ///
-/// An option of several values, as in the RFC's appendix, and read again:
-///
-/// ```
-/// use ancillary::{message::Ipv6HopOpts, rfc3542::{OptionsBuilder, get_val}};
-///
-/// let mut buffer = [0; 64];
-/// let mut options = OptionsBuilder::new(&mut buffer);
-/// options.append_values(10, 8, (0x1234_5678_u32, 0x0102_0304_0506_0708_u64));
-/// let header = Ipv6HopOpts::new(options.finish()?)?;
-/// let data = header.find(10)?.expect("it was appended");
-/// assert_eq!(get_val::<(u32, u64)>(data, 0)?, (0x1234_5678, 0x0102_0304_0506_0708));
+/// let mut found = Ipv6Options::of(header)?;
+/// assert_eq!(found.next(), Some(Ok((5, &[0, 0][..]))));
+/// let (ty, data) = found.next().unwrap()?;
+/// assert_eq!((ty, get_val::<(u32, u64)>(data, 0)?), (10, (0x1234_5678, 0x0102_0304_0506_0708)));
 /// assert_eq!(get_val::<u64>(data, 4)?, 0x0102_0304_0506_0708);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -51,9 +43,6 @@ const LONGEST: usize = 2048;
 /// # References
 ///
 /// RFC 3542 s. 10; RFC 8200 s. 4.2; net/ipv6/exthdrs.c, `ip6_parse_tlv`
-#[doc(alias = "inet6_opt_init")]
-#[doc(alias = "inet6_opt_append")]
-#[doc(alias = "inet6_opt_finish")]
 pub struct OptionsBuilder<'b> {
     bytes: &'b mut [u8],
     /// How many bytes the header has so far, written or not: with an error it goes on counting.
@@ -62,16 +51,21 @@ pub struct OptionsBuilder<'b> {
 }
 
 impl<'b> OptionsBuilder<'b> {
-    /// An empty header in `bytes`, of which any number may be given: what is not needed stays as it is.
+    /// An empty header in `bytes`, of which any number may be given: what is not needed stays as it is
+    /// (`inet6_opt_init`).
+    ///
+    /// RFC 3542 s. 10.1
+    #[doc(alias = "inet6_opt_init")]
     pub fn new(bytes: &'b mut [u8]) -> Self {
         let mut builder = Self { bytes, len: 0, error: None };
         builder.put(&[0, 0]);
         builder
     }
 
-    /// One option with its data; `align` is 1, 2, 4 or 8 for the data, or a pair for the type (see [`Alignment`]).
+    /// One option with its data (`inet6_opt_append`); `align` is 1, 2, 4 or 8 for the data, or a pair for the type (see [`Alignment`]).
     ///
     /// RFC 3542 s. 10.2
+    #[doc(alias = "inet6_opt_append")]
     pub fn append(&mut self, ty: u8, align: impl Into<Alignment>, data: &[u8]) -> &mut Self {
         self.append_with(ty, align, data.len(), |bytes| bytes.copy_from_slice(data))
     }
@@ -112,7 +106,8 @@ impl<'b> OptionsBuilder<'b> {
         self
     }
 
-    /// Pads the header to a multiple of eight bytes, and writes its length. The next header is 0: the kernel fills it in.
+    /// Pads the header to a multiple of eight bytes, and writes its length (`inet6_opt_finish`). The next header is 0: the
+    /// kernel fills it in.
     ///
     /// # Errors
     ///
@@ -120,6 +115,7 @@ impl<'b> OptionsBuilder<'b> {
     /// than 255 bytes, more than 2,048 bytes in all; else [`EncodeError::HeaderSpace`] with how many bytes are needed.
     ///
     /// RFC 3542 s. 10.3
+    #[doc(alias = "inet6_opt_finish")]
     pub fn finish(mut self) -> Result<&'b [u8], EncodeError> {
         if let Some(error) = self.error {
             return Err(error);
@@ -179,6 +175,8 @@ impl<'b> OptionsBuilder<'b> {
 /// assert_eq!(options.finish()?, [0, 1, 0xc2, 4, 0, 1, 0, 0, 0x1e, 1, 7, 1, 3, 0, 0, 0]);
 /// # Ok::<(), ancillary::EncodeError>(())
 /// ```
+///
+/// RFC 3542 s. 10.2
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Alignment {
     multiple: usize,
@@ -239,7 +237,7 @@ impl fmt::Debug for OptionsBuilder<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, linux_like))]
 mod tests {
     use proptest::prelude::*;
 

@@ -2,10 +2,9 @@
 
 use std::{fmt, net::Ipv6Addr};
 
-use crate::{
-    error::{DecodeError, EncodeError},
-    message::Ipv6Rthdr,
-};
+use crate::error::{DecodeError, EncodeError};
+#[cfg(linux_like)]
+use crate::message::Ipv6Rthdr;
 
 /// Bytes before the first address, for all of these types.
 const FIXED: usize = 8;
@@ -110,7 +109,7 @@ impl<'b> RoutingBuilder<'b> {
         self
     }
 
-    /// The header, to be sent as [`Ipv6Rthdr`]: all segments are left. The next header is 0: the kernel fills it in.
+    /// The header, to be sent as `Ipv6Rthdr`: all segments are left. The next header is 0: the kernel fills it in.
     ///
     /// # Errors
     ///
@@ -156,12 +155,12 @@ fn turn(addresses: &mut [u8]) {
 /// The bytes of a routing header of a known type (`inet6_rth_segments`, `inet6_rth_getaddr`).
 ///
 /// ```
-/// use ancillary::{message::Ipv6Rthdr, rfc3542::RoutingHeader};
+/// use ancillary::rfc3542::RoutingHeader;
 ///
 /// let mut header = [0; 24];
 /// header[1..4].copy_from_slice(&[2, 4, 0]); // length, type, segments left
 /// header[23] = 1;                           // one segment, ::1
-/// let route = RoutingHeader::try_from(Ipv6Rthdr::new(&header)?)?; // or as it was received
+/// let route = RoutingHeader::new(&header)?; // on Linux also RoutingHeader::try_from of a received Ipv6Rthdr
 /// assert_eq!((route.segments(), route.addr(0)), (1, Some("::1".parse()?)));
 /// assert_eq!(route.to_string(), "SegmentRouting left 0 [::1]");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -230,6 +229,7 @@ impl<'a> RoutingHeader<'a> {
     }
 }
 
+#[cfg(linux_like)]
 impl<'a> TryFrom<Ipv6Rthdr<'a>> for RoutingHeader<'a> {
     type Error = DecodeError;
 
@@ -322,7 +322,7 @@ fn layout(bytes: &[u8]) -> Result<(RoutingType, usize), DecodeError> {
     Ok((ty, segments))
 }
 
-#[cfg(test)]
+#[cfg(all(test, linux_like))]
 mod tests {
     use proptest::prelude::*;
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use nix::libc::{self, IPPROTO_IPV6};
 
-use super::Ipv6Options;
+use super::{Ipv6Options, options::len_said};
 use crate::{
     cmsg::{CmsgId, RawCmsg},
     error::{DecodeError, EncodeError},
@@ -14,15 +14,6 @@ use crate::{
 
 /// The longest header, of length 255.
 const MAX: usize = 2048;
-
-/// Bytes that a header has by its own length, which counts units of eight without the first; the least if there is
-/// none.
-const fn len_said(header: &[u8]) -> usize {
-    match *header {
-        [_, units, ..] => (units as usize + 1) * 8,
-        _ => 8,
-    }
-}
 
 /// How many bytes of a header's options are no whole option: those from the first that says more than there is.
 const fn overrun(header: &[u8]) -> usize {

@@ -7,7 +7,6 @@ mod arrival;
 mod flow_info;
 #[cfg(linux_like)]
 mod headers;
-#[cfg(linux_like)]
 mod options;
 #[cfg(linux_like)]
 mod path_mtu;
@@ -20,7 +19,6 @@ pub use arrival::{Ipv6OrigDstAddr, Ipv6RecvFragSize};
 pub use flow_info::Ipv6FlowInfo;
 #[cfg(linux_like)]
 pub use headers::{Ipv6DstOpts, Ipv6HopOpts, Ipv6Rthdr, Ipv6RthdrDstOpts};
-#[cfg(linux_like)]
 pub use options::Ipv6Options;
 #[cfg(linux_like)]
 pub use path_mtu::{Ipv6DontFrag, Ipv6PathMtu};

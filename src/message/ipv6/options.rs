@@ -9,14 +9,48 @@ use crate::error::DecodeError;
 /// Padding (Pad1, PadN) is skipped: it says nothing. An option longer than what is left comes out once, as
 /// [`DecodeError::Length`], and ends it.
 ///
-/// RFC 8200 s. 4.2
+/// ```
+/// use ancillary::message::Ipv6Options;
+///
+/// let header = [17, 0, 5, 2, 0, 0, 1, 0]; // router alert, two bytes of padding
+/// let mut options = Ipv6Options::of(&header)?;
+/// assert_eq!((options.next(), options.next()), (Some(Ok((5, &[0, 0][..]))), None));
+/// # Ok::<(), ancillary::DecodeError>(())
+/// ```
+///
+/// RFC 3542 s. 10.5; RFC 8200 s. 4.2
+#[doc(alias = "inet6_opt_next")]
+#[doc(alias = "inet6_opt_find")]
 #[derive(Clone, Debug)]
 #[must_use = "iterators are lazy"]
 pub struct Ipv6Options<'a> {
     rest: &'a [u8],
 }
 
+/// Bytes that a header has by its own length, which counts units of eight without the first; the least if there is
+/// none.
+pub(super) const fn len_said(header: &[u8]) -> usize {
+    match *header {
+        [_, units, ..] => (units as usize + 1) * 8,
+        _ => 8,
+    }
+}
+
 impl<'a> Ipv6Options<'a> {
+    /// Those of a whole header, wherever it comes from.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::Length`] if it has not as many bytes as its own length says.
+    pub const fn of(header: &'a [u8]) -> Result<Self, DecodeError> {
+        let (expected, found) = (len_said(header), header.len());
+        match header {
+            [_, _, rest @ ..] if found == expected => Ok(Self { rest }),
+            _ => Err(DecodeError::Length { expected, found }),
+        }
+    }
+
+    #[cfg(linux_like)]
     pub(super) const fn new(rest: &'a [u8]) -> Self {
         Self { rest }
     }
@@ -73,6 +107,16 @@ mod tests {
         assert_eq!(list(&[]), []);
         assert_eq!(list(&[0, 0, 0, 1, 0, 1, 3, 9, 9, 9]), []);
         assert_eq!(list(&[0, 5, 2, 7, 8, 1, 1, 0, 0xc2, 0, 1, 0]), [Ok((5, &[7, 8][..])), Ok((0xc2, &[][..]))]);
+    }
+
+    #[test]
+    fn a_header_is_as_long_as_it_says() {
+        let header = [0, 1, 5, 2, 7, 8, 1, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        for found in (0..header.len()).filter(|&found| found != 16) {
+            let expected = if found < 2 { 8 } else { 16 };
+            assert_eq!(Ipv6Options::of(&header[..found]).unwrap_err(), DecodeError::Length { expected, found });
+        }
+        assert_eq!(Ipv6Options::of(&header[..16]).unwrap().collect::<Vec<_>>(), [Ok((5, &[7, 8][..]))]);
     }
 
     #[test]
