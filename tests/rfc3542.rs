@@ -15,18 +15,22 @@ use ancillary::{
     cmsg::{self, CmsgId},
     message::{
         AtMost, ExtendedError, Ipv6DontFrag, Ipv6DstOpts, Ipv6FlowInfo, Ipv6HopLimit, Ipv6HopOpts, Ipv6PathMtu,
-        Ipv6PktInfo, Ipv6RthdrDstOpts, Meaning, TClass,
+        Ipv6PktInfo, Ipv6Rthdr, Ipv6RthdrDstOpts, Meaning, RecvList, TClass,
     },
     parser::{self, ControlMessage, Malformed},
     rfc3542::OptionsBuilder,
+    set_option,
 };
 use common::{
     TIMEOUT, has_v6,
     namespace::{Namespace, link, on_loopback, v6},
     pairs::{V6, asked, bound, errno, send},
+    raw,
     running::Running,
+    skipped,
 };
 use nix::libc;
+use socket2::{Domain, Protocol, Socket, Type};
 
 // Protocol numbers.
 const UDP: u8 = 17;
@@ -182,7 +186,8 @@ fn tcpdump_sees_the_options_that_were_built() {
     }
 }
 
-/// All 64 choices of packet info, hop limit, traffic class, flow label, hop-by-hop and destination options.
+/// All 128 choices of packet info, hop limit, traffic class, flow label, hop-by-hop and destination options, and no
+/// fragments, which is not seen on the way.
 #[test]
 fn what_is_sent_together_arrives_together() {
     type All = (Ipv6PktInfo, Ipv6HopLimit, TClass, Ipv6FlowInfo, HopOpts, DstOpts);
@@ -193,7 +198,7 @@ fn what_is_sent_together_arrives_together() {
     let (hop, dst) = (header(&[ALERT]), header(&[X, Y]));
     let (hop, dst) = (Ipv6HopOpts::new(&hop).unwrap(), Ipv6DstOpts::new(&dst).unwrap());
     let mut control = ControlVec::<All>::new();
-    for choice in 0..64u8 {
+    for choice in 0..128u8 {
         let chosen = |bit: u8| choice & 1 << bit != 0;
         let (class, label) = (if chosen(2) { 0xb9 } else { 0 }, if chosen(3) { 0x12345 } else { 0 });
         let sent = (
@@ -203,6 +208,7 @@ fn what_is_sent_together_arrives_together() {
             chosen(3).then_some(Ipv6FlowInfo::new(0, label).unwrap()),
             chosen(4).then_some(hop),
             chosen(5).then_some(dst),
+            chosen(6).then_some(Ipv6DontFrag(true)),
         );
         send(&hosts.sender, sent).unwrap();
 
@@ -211,19 +217,19 @@ fn what_is_sent_together_arrives_together() {
         message.require_complete().unwrap();
         let (info, hops, found_class, flow, found_hop, found_dst) = message.extract();
         let from = message.peer().and_then(|peer| peer.as_inet()).unwrap();
-        assert_eq!(from.ip() == source, chosen(0), "{choice:06b}: {from}");
-        assert_eq!(info.map(|info| info.addr), Some(v6(1, 2)), "{choice:06b}");
-        assert_eq!(hops, Some(Ipv6HopLimit(if chosen(1) { 9 } else { 64 })), "{choice:06b}");
-        assert_eq!(found_class, Some(TClass(class)), "{choice:06b}");
+        assert_eq!(from.ip() == source, chosen(0), "{choice:07b}: {from}");
+        assert_eq!(info.map(|info| info.addr), Some(v6(1, 2)), "{choice:07b}");
+        assert_eq!(hops, Some(Ipv6HopLimit(if chosen(1) { 9 } else { 64 })), "{choice:07b}");
+        assert_eq!(found_class, Some(TClass(class)), "{choice:07b}");
         let expected = Ipv6FlowInfo::new(class, label).unwrap();
-        assert_eq!(flow, (chosen(2) || chosen(3)).then_some(expected), "{choice:06b}");
+        assert_eq!(flow, (chosen(2) || chosen(3)).then_some(expected), "{choice:07b}");
         let follows = if chosen(5) { DESTINATION } else { UDP };
         let written = |next, header: &[u8]| [&[next], &header[1..]].concat();
         let (found_hop, found_dst) = (found_hop.map(Ipv6HopOpts::as_bytes), found_dst.map(Ipv6DstOpts::as_bytes));
         let expected = chosen(4).then(|| written(follows, hop.as_bytes()));
-        assert_eq!(found_hop, expected.as_deref(), "{choice:06b}");
+        assert_eq!(found_hop, expected.as_deref(), "{choice:07b}");
         let expected = chosen(5).then(|| written(UDP, dst.as_bytes()));
-        assert_eq!(found_dst, expected.as_deref(), "{choice:06b}");
+        assert_eq!(found_dst, expected.as_deref(), "{choice:07b}");
     }
 }
 
@@ -427,4 +433,74 @@ fn the_path_mtu_of_loopback_is_told_after_what_does_not_fit() {
         assert_eq!(sent(fits).unwrap(), fits);
         assert_eq!(receiver.recv(&mut vec![0; 65536]).unwrap(), fits);
     }
+}
+
+/// Each alone, and all together.
+#[test]
+fn what_is_enabled_is_read_back() {
+    fn one<L: RecvList>(socket: &UdpSocket, names: &[i32]) {
+        const ALL: [i32; 8] = [
+            libc::IPV6_RECVPKTINFO,
+            libc::IPV6_RECVHOPLIMIT,
+            libc::IPV6_RECVTCLASS,
+            libc::IPV6_FLOWINFO,
+            libc::IPV6_RECVHOPOPTS,
+            libc::IPV6_RECVDSTOPTS,
+            libc::IPV6_RECVRTHDR,
+            libc::IPV6_RECVPATHMTU,
+        ];
+        let set = || ALL.into_iter().filter(|name| raw::is_on(socket, (libc::IPPROTO_IPV6, *name))).collect::<Vec<_>>();
+        assert_eq!(set(), []);
+        socket.enable::<L>().unwrap();
+        assert_eq!(set(), if names.is_empty() { &ALL } else { names });
+        socket.disable::<L>().unwrap();
+        assert_eq!(set(), []);
+    }
+    if !has_v6("what_is_enabled_is_read_back") {
+        return;
+    }
+    let socket = bound(V6);
+    one::<Ipv6PktInfo>(&socket, &[libc::IPV6_RECVPKTINFO]);
+    one::<Ipv6HopLimit>(&socket, &[libc::IPV6_RECVHOPLIMIT]);
+    one::<TClass>(&socket, &[libc::IPV6_RECVTCLASS]);
+    one::<Ipv6FlowInfo>(&socket, &[libc::IPV6_FLOWINFO]);
+    one::<HopOpts>(&socket, &[libc::IPV6_RECVHOPOPTS]);
+    one::<DstOpts>(&socket, &[libc::IPV6_RECVDSTOPTS]);
+    one::<Ipv6Rthdr<'_>>(&socket, &[libc::IPV6_RECVRTHDR]);
+    one::<Ipv6PathMtu>(&socket, &[libc::IPV6_RECVPATHMTU]);
+    one::<(Ipv6PktInfo, Ipv6HopLimit, TClass, Ipv6FlowInfo, HopOpts, DstOpts, Ipv6Rthdr<'_>, Ipv6PathMtu)>(
+        &socket,
+        &[],
+    );
+}
+
+/// Section 3.1.
+#[test]
+fn the_checksum_of_a_raw_socket_is_an_option_that_is_an_int() {
+    let test = "the_checksum_of_a_raw_socket_is_an_option_that_is_an_int";
+    if !has_v6(test) {
+        return;
+    }
+    on_loopback(test, || {
+        // Of a protocol for experiments (RFC 3692).
+        let socket = match Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::from(253))) {
+            Ok(socket) => socket,
+            Err(error) => return skipped(format_args!("SKIPPED {test}: raw sockets: {error}")),
+        };
+        socket.set_read_timeout(TIMEOUT).unwrap();
+        let option = (libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM);
+        let arrives = || {
+            let mut data = [0; 8];
+            socket.send_to(&[1, 2, 3, 4, 0, 0, 5, 6], &SocketAddr::from((Ipv6Addr::LOCALHOST, 0)).into()).unwrap();
+            assert_eq!(io::Read::read(&mut &socket, &mut data).unwrap(), 8);
+            data
+        };
+        assert_eq!((raw::int_option(&socket, option).unwrap(), arrives()), (-1, [1, 2, 3, 4, 0, 0, 5, 6]));
+        set_option(&socket, option.0, option.1, 4).unwrap();
+        assert_eq!(raw::int_option(&socket, option).unwrap(), 4);
+        // The complement of the sum of 0x0102, 0x0304, 0x0506, both addresses ::1, length 8 and protocol 253.
+        let sum = !(0x0102 + 0x0304 + 0x0506 + 1 + 1 + 8 + 253_u16);
+        assert_eq!(arrives()[4..6], sum.to_be_bytes());
+        assert_eq!(errno(set_option(&socket, option.0, option.1, 3)), libc::EINVAL, "an odd offset");
+    });
 }

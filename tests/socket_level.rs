@@ -29,6 +29,7 @@ use common::{
     kinds::{let_ping, senders},
     namespace::{Namespace, powerless},
     pairs::{KINDS, V4, addrs, bound, datagrams, errno, pair, send, stream, tcp, udp},
+    raw::is_on,
     skipped,
 };
 use nix::{
@@ -257,17 +258,6 @@ fn a_stream_says_how_much_is_left() {
         let expected = if kind == SockType::Stream { None } else { Some(libc::ENOPROTOOPT) };
         assert_eq!(result.err().and_then(|error| error.raw_os_error()), expected, "{kind:?}");
     }
-}
-
-/// Whether an option that is an `int` is set.
-fn is_on(socket: &impl AsFd, (level, name): (i32, i32)) -> bool {
-    let (mut value, mut len) = (-1i32, size_of::<i32>() as libc::socklen_t);
-    let socket = socket.as_fd().as_raw_fd();
-    // SAFETY: the descriptor is borrowed, hence open; `value` has the `len` bytes that are offered, and both live until
-    // the call returns.
-    let status = unsafe { libc::getsockopt(socket, level, name, (&raw mut value).cast(), &mut len) };
-    assert_eq!((status, len), (0, 4), "{}", io::Error::last_os_error());
-    value == 1
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Calls that take addresses which neither std nor nix nor socket2 can say.
+//! Calls for addresses and options that neither std nor nix nor socket2 can say.
 
 use std::{
     io,
@@ -50,4 +50,20 @@ pub fn own_name(socket: impl AsFd) -> io::Result<SockAddr> {
     // the call.
     checked(unsafe { libc::getsockname(socket.as_fd().as_raw_fd(), at, &mut len) })?;
     Ok(SockAddr::from_bytes(&bytes[..len as usize]).unwrap())
+}
+
+/// getsockopt(2) of an option that is an `int`.
+pub fn int_option(socket: impl AsFd, (level, name): (i32, i32)) -> io::Result<i32> {
+    let (mut value, mut len) = (-1i32, size_of::<i32>() as libc::socklen_t);
+    let (socket, at) = (socket.as_fd().as_raw_fd(), (&raw mut value).cast());
+    // SAFETY: the descriptor is borrowed, hence open; `value` has the `len` bytes that are offered, and both live until
+    // the call returns.
+    checked(unsafe { libc::getsockopt(socket, level, name, at, &mut len) })?;
+    assert_eq!(len, 4);
+    Ok(value)
+}
+
+/// Whether such an option is set.
+pub fn is_on(socket: impl AsFd, option: (i32, i32)) -> bool {
+    int_option(socket, option).unwrap() == 1
 }
