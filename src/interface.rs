@@ -23,7 +23,7 @@ use nix::{
 
 pub use crate::addr::ScopedAddr;
 
-/// A network interface.
+/// A network interface (`struct if_nameindex`; RFC 3493 s. 4.3).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Interface {
     /// Its index, never 0.
@@ -32,7 +32,9 @@ pub struct Interface {
     pub name: String,
 }
 
-/// The index of the interface with this name.
+/// The index of the interface with this name (`if_nametoindex`).
+///
+/// RFC 3493 s. 4.1
 ///
 /// # Errors
 ///
@@ -47,7 +49,9 @@ pub fn index(name: &str) -> io::Result<u32> {
     Ok(if_nametoindex(name)?)
 }
 
-/// The name of the interface with this index.
+/// The name of the interface with this index (`if_indextoname`).
+///
+/// RFC 3493 s. 4.2
 ///
 /// # Errors
 ///
@@ -59,7 +63,9 @@ pub fn name(index: u32) -> io::Result<String> {
     if name.is_empty() { Err(io::Error::from_raw_os_error(libc::ENXIO)) } else { Ok(name) }
 }
 
-/// All interfaces. Not on Android before 7, so not on Android at all.
+/// All interfaces (`if_nameindex`). Not on Android before 7, so not on Android at all.
+///
+/// RFC 3493 s. 4.3
 ///
 /// # Errors
 ///

@@ -54,6 +54,12 @@
 //! `ExtendedError::meaning` says it in words. `ZeroCopy` sends without a copy and gives each buffer back when the kernel
 //! has finished with it.
 //!
+//! # IPv6
+//!
+//! [`rfc3542`] is the Advanced Sockets API: it builds and reads headers of options and of routing, and on Linux sets what
+//! every packet of a socket gets, filters ICMP and tells the path MTU. [`interface`] knows interfaces by name and index,
+//! and addresses as `fe80::1%eth0`.
+//!
 //! # The buffer
 //!
 //! ```text

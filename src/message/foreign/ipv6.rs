@@ -112,7 +112,7 @@ fn three_valued(field: &'static str, value: i32) -> Result<[u8; 4], EncodeError>
 ///
 /// # References
 ///
-/// RFC 3542 s. 6.2; sys/netinet6/ip6_output.c, `ip6_setpktopt`
+/// RFC 3542 s. 6.4; sys/netinet6/ip6_output.c, `ip6_setpktopt`
 #[doc(alias = "IPV6_NEXTHOP")]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Ipv6NextHop(pub SocketAddrV6);

@@ -17,6 +17,18 @@ use crate::{
 /// choose the route, and [`TClass`](crate::message::TClass) sets the one in the header. No privilege. Not for
 /// IPv4-mapped peers.
 ///
+/// ```
+/// use ancillary::{ControlBuf, MsgHdr, SocketExt, message::Ipv6FlowInfo};
+/// # let Ok(socket) = std::net::UdpSocket::bind("[::1]:0") else { return Ok(()) }; // without IPv6
+///
+/// socket.enable::<Ipv6FlowInfo>()?;
+/// let flow = Ipv6FlowInfo::new(0, 0x12345)?;
+/// MsgHdr::new().to(socket.local_addr()?).data(b"data").control(flow).send(&socket)?;
+/// let (mut data, mut control) = ([0; 16], ControlBuf::<Ipv6FlowInfo>::new());
+/// assert_eq!(socket.recv_msg(&mut data, &mut control)?.extract(), Some(flow));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text

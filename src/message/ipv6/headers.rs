@@ -169,6 +169,17 @@ receives!(
 /// behind the routing header, if there is one ([`Ipv6RthdrDstOpts`] before it); of several the last counts. Sending needs
 /// `CAP_NET_RAW`, receiving nothing. Ignored to IPv4-mapped destinations.
 ///
+/// ```
+/// use ancillary::{message::Ipv6DstOpts, rfc3542::{OptionsBuilder, get_val}};
+///
+/// let mut buffer = [0; 64];
+/// let mut options = OptionsBuilder::new(&mut buffer);
+/// options.append_values(0x1e, 4, 7_u32); // for experiments (RFC 4727)
+/// let header = Ipv6DstOpts::new(options.finish()?)?;
+/// assert_eq!(get_val::<u32>(header.find(0x1e)?.unwrap(), 0)?, 7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text
@@ -205,6 +216,18 @@ receives!(
 /// Sent with each message (Linux 2.6.14), next to an [`Ipv6Rthdr`]; without a routing header it has no effect. The
 /// receiver gets it as [`Ipv6DstOpts`]. Needs `CAP_NET_RAW`.
 ///
+/// ```
+/// use ancillary::message::{Ipv6DstOpts, Ipv6Rthdr, Ipv6RthdrDstOpts};
+///
+/// /// What every packet of a socket gets.
+/// fn route(way: &[u8], each_node: &[u8], last: &[u8], socket: &std::net::UdpSocket) -> std::io::Result<()> {
+///     Ipv6RthdrDstOpts::new(each_node)?.set_sticky(socket)?;
+///     Ipv6Rthdr::new(way)?.set_sticky(socket)?;
+///     Ipv6DstOpts::new(last)?.set_sticky(socket)
+/// }
+/// # assert!(Ipv6RthdrDstOpts::new(&[0, 0, 1, 4, 0, 0, 0, 0]).is_ok());
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text
@@ -231,9 +254,23 @@ header!(options Ipv6RthdrDstOpts, "IPV6_RTHDRDSTOPTS" = libc::IPV6_RTHDRDSTOPTS)
 /// Routing header of one IPv6 datagram (`IPV6_RTHDR`, `struct ip6_rthdr`).
 ///
 /// Received once enabled (`IPV6_RECVRTHDR`, Linux 2.6.14), of every type that the kernel lets pass to this host: with no
-/// segments left, types 0, 1 and 5 (seen on Linux 6.18 and 6.1), and 2 where it was not built for Mobile IPv6
-/// (`CONFIG_IPV6_MIP6`). Sent is type 2 alone, with one segment left, where the kernel was built for that; a segment
-/// routing header (type 4) can be given to the socket alone. No privilege.
+/// segments left, types 0, 1 and 5 (seen on Linux 6.18 and 6.1), 4 where the host does segment routing
+/// (`net.ipv6.conf.*.seg6_enabled`), and 2 where it was not built for Mobile IPv6 (`CONFIG_IPV6_MIP6`). Sent is type 2
+/// alone, with one segment left, where the kernel was built for that; a segment routing header (type 4) can be given to
+/// the socket alone ([`set_sticky`](Self::set_sticky)). No privilege.
+///
+/// ```
+/// use ancillary::{message::Ipv6Rthdr, rfc3542::{RoutingBuilder, RoutingHeader, RoutingType}};
+///
+/// let mut buffer = [0; 64];
+/// let mut route = RoutingBuilder::new(&mut buffer, RoutingType::SegmentRouting);
+/// route.add("2001:db8::1".parse()?).add("2001:db8::2".parse()?);
+/// let header = Ipv6Rthdr::new(route.finish()?)?; // for set_sticky
+/// assert_eq!((header.routing_type(), header.segments_left()), (4, 1));
+/// let route = RoutingHeader::try_from(header)?; // likewise of what was received
+/// assert_eq!(route.to_string(), "SegmentRouting left 1 [2001:db8::1, 2001:db8::2]");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Wire layout
 ///

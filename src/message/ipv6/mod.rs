@@ -53,6 +53,17 @@ const IPV6_RECVHOPLIMIT: c_int = 37;
 /// neither delivers nor honours it for IPv4-mapped peers: [`HopLimit`](super::HopLimit) serves both. No privilege; 0
 /// is accepted and sent (seen on Linux 6.18). For the socket's own value (-1 in C) leave it out.
 ///
+/// ```
+/// use ancillary::{ControlBuf, MsgHdr, SocketExt, message::Ipv6HopLimit};
+/// # let Ok(socket) = std::net::UdpSocket::bind("[::1]:0") else { return Ok(()) }; // without IPv6
+///
+/// socket.enable::<Ipv6HopLimit>()?;
+/// MsgHdr::new().to(socket.local_addr()?).data(b"data").control(Ipv6HopLimit(16)).send(&socket)?;
+/// let (mut data, mut control) = ([0; 16], ControlBuf::<Ipv6HopLimit>::new());
+/// assert_eq!(socket.recv_msg(&mut data, &mut control)?.extract(), Some(Ipv6HopLimit(16)));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text
@@ -90,6 +101,17 @@ receives!(
 /// Received once enabled (`IPV6_RECVTCLASS`, Linux 2.6.14); when sent it overrides the socket's own value, DSCP
 /// included. Linux neither delivers nor honours it for IPv4-mapped peers: [`TrafficClass`](super::TrafficClass)
 /// serves both. No privilege.
+///
+/// ```
+/// use ancillary::{ControlBuf, MsgHdr, SocketExt, message::TClass};
+/// # let Ok(socket) = std::net::UdpSocket::bind("[::1]:0") else { return Ok(()) }; // without IPv6
+///
+/// socket.enable::<TClass>()?;
+/// MsgHdr::new().to(socket.local_addr()?).data(b"data").control(TClass(0x08)).send(&socket)?;
+/// let (mut data, mut control) = ([0; 16], ControlBuf::<TClass>::new());
+/// assert_eq!(socket.recv_msg(&mut data, &mut control)?.extract(), Some(TClass(0x08)));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 ///
 /// # Wire layout
 ///
@@ -133,6 +155,20 @@ receives!(
 /// destination in the header. When sent, `addr` is the source (`::`: any) and `ifindex` the interface (0: any). No
 /// privilege; the source must be a local address. [`PktInfo`](super::PktInfo) serves both families and has the
 /// helpers for replies.
+///
+/// ```
+/// use ancillary::{ControlBuf, MsgHdr, SocketExt, message::Ipv6PktInfo};
+/// use std::net::Ipv6Addr;
+/// # let Ok(socket) = std::net::UdpSocket::bind("[::1]:0") else { return Ok(()) }; // without IPv6
+///
+/// socket.enable::<Ipv6PktInfo>()?;
+/// let source = Ipv6PktInfo::source(Ipv6Addr::LOCALHOST);
+/// MsgHdr::new().to(socket.local_addr()?).data(b"data").control(source).send(&socket)?;
+/// let (mut data, mut control) = ([0; 16], ControlBuf::<Ipv6PktInfo>::new());
+/// let info = socket.recv_msg(&mut data, &mut control)?.extract().unwrap();
+/// assert_eq!(info.addr, Ipv6Addr::LOCALHOST);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 ///
 /// # Wire layout
 ///

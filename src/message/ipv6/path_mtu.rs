@@ -17,6 +17,16 @@ use crate::{
 /// path MTU is refused, and [`Ipv6PathMtu`] says what would fit. UDP and ICMPv6 sockets; raw ones of other protocols
 /// ignore it, as do all to IPv4-mapped destinations. No privilege.
 ///
+/// ```
+/// use ancillary::{MsgHdr, message::Ipv6DontFrag};
+/// # let Ok(socket) = std::net::UdpSocket::bind("[::1]:0") else { return Ok(()) }; // without IPv6
+///
+/// let long = [0; 65527]; // the most that UDP has
+/// let error = MsgHdr::new().to(socket.local_addr()?).data(&long).control(Ipv6DontFrag(true)).send(&socket).unwrap_err();
+/// assert_eq!(error.raw_os_error(), Some(nix::libc::EMSGSIZE)); // loopback has 65,536 bytes with the headers
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text
@@ -50,6 +60,20 @@ sends!(Ipv6DontFrag, Self::ID, |dont| c_int::from(dont.0).to_ne_bytes());
 /// name, has failed with EMSGSIZE. It comes alone with an ordinary receive, before what waits in the queue: no data,
 /// `addr` as the peer, no flag; without this message it looks like an empty datagram. The kernel keeps the newest one
 /// alone. No privilege. UDP, raw and ping sockets.
+///
+/// ```
+/// use ancillary::{ControlBuf, MsgHdr, SocketExt, message::{Ipv6DontFrag, Ipv6PathMtu}};
+/// # let Ok(socket) = std::net::UdpSocket::bind("[::1]:0") else { return Ok(()) }; // without IPv6
+///
+/// socket.enable::<Ipv6PathMtu>()?;
+/// let to = socket.local_addr()?;
+/// MsgHdr::new().to(to).data(&[0; 65527]).control(Ipv6DontFrag(true)).send(&socket).unwrap_err();
+/// let (mut data, mut control) = ([0; 16], ControlBuf::<Ipv6PathMtu>::new());
+/// let told = socket.recv_msg(&mut data, &mut control)?.extract().unwrap();
+/// assert_eq!(told.addr.ip(), &std::net::Ipv6Addr::LOCALHOST);
+/// assert!(told.mtu >= 1280);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 ///
 /// # Wire layout
 ///
