@@ -68,7 +68,7 @@ pub enum EncodeError {
         /// Bytes sent.
         sent: usize,
     },
-    /// Another buffer while one is half sent ([`ZeroCopy`](crate::ZeroCopy)): its rest comes first.
+    /// Another buffer while one is half sent (`ZeroCopy`): its rest comes first.
     Unfinished {
         /// Bytes of it that are to be sent.
         unsent: usize,

@@ -30,7 +30,7 @@ pub(crate) const SO_ZEROCOPY: i32 = by_arch(60, 0x3e);
 ///
 /// That of setsockopt(2). `InvalidInput` for Linux's options whose number is a descriptor (`SO_ATTACH_BPF`,
 /// `SO_ATTACH_REUSEPORT_EBPF`, `PACKET_FANOUT_DATA`): a descriptor has to be borrowed, not named; and for `SO_ZEROCOPY`,
-/// which is [`ZeroCopy`](crate::ZeroCopy)'s.
+/// which is `ZeroCopy`'s.
 #[doc(alias = "setsockopt")]
 pub fn set_option(socket: impl AsFd, level: i32, name: i32, value: i32) -> io::Result<()> {
     #[cfg(linux_like)]

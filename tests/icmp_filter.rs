@@ -1,16 +1,20 @@
-//! Filters of ICMP types on raw sockets that ping their own host.
+//! Filters of ICMP types on raw sockets that ping their own host, and the checksums of others (RFC 3542 s. 3).
 
 #![cfg(target_os = "linux")]
 
 mod common;
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::{Ipv6Addr, SocketAddr},
+};
 
 use ancillary::{
     FamilyError,
     rfc3542::{Icmp6Filter, IcmpFilter},
+    set_option,
 };
-use common::{TIMEOUT, cause, has_v6, namespace::on_loopback, pairs, pairs::errno, skipped};
+use common::{TIMEOUT, cause, has_v6, namespace::on_loopback, pairs, pairs::errno, raw::int_option, skipped};
 use nix::libc;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -161,4 +165,35 @@ fn other_sockets_have_no_filter() {
         Ok(raw) => assert_eq!(errno(IcmpFilter::get(&raw)), libc::EOPNOTSUPP),
         Err(error) => skipped(format_args!("SKIPPED {test}: raw sockets: {error}")),
     }
+}
+
+/// Section 3.1.
+#[test]
+fn the_checksum_of_a_raw_socket_is_an_option_that_is_an_int() {
+    let test = "the_checksum_of_a_raw_socket_is_an_option_that_is_an_int";
+    if !has_v6(test) {
+        return;
+    }
+    on_loopback(test, || {
+        // Of a protocol for experiments (RFC 3692).
+        let socket = match Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::from(253))) {
+            Ok(socket) => socket,
+            Err(error) => return skipped(format_args!("SKIPPED {test}: raw sockets: {error}")),
+        };
+        socket.set_read_timeout(TIMEOUT).unwrap();
+        let option = (libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM);
+        let arrives = || {
+            let mut data = [0; 8];
+            socket.send_to(&[1, 2, 3, 4, 0, 0, 5, 6], &SocketAddr::from((Ipv6Addr::LOCALHOST, 0)).into()).unwrap();
+            assert_eq!(io::Read::read(&mut &socket, &mut data).unwrap(), 8);
+            data
+        };
+        assert_eq!((int_option(&socket, option).unwrap(), arrives()), (-1, [1, 2, 3, 4, 0, 0, 5, 6]));
+        set_option(&socket, option.0, option.1, 4).unwrap();
+        assert_eq!(int_option(&socket, option).unwrap(), 4);
+        // The complement of the sum of 0x0102, 0x0304, 0x0506, both addresses ::1, length 8 and protocol 253.
+        let sum = !(0x0102 + 0x0304 + 0x0506 + 1 + 1 + 8 + 253_u16);
+        assert_eq!(arrives()[4..6], sum.to_be_bytes());
+        assert_eq!(errno(set_option(&socket, option.0, option.1, 3)), libc::EINVAL, "an odd offset");
+    });
 }

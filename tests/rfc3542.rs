@@ -19,7 +19,6 @@ use ancillary::{
     },
     parser::{self, ControlMessage, Malformed},
     rfc3542::OptionsBuilder,
-    set_option,
 };
 use common::{
     TIMEOUT, has_v6,
@@ -27,10 +26,8 @@ use common::{
     pairs::{V6, asked, bound, errno, send},
     raw,
     running::Running,
-    skipped,
 };
 use nix::libc;
-use socket2::{Domain, Protocol, Socket, Type};
 
 // Protocol numbers.
 const UDP: u8 = 17;
@@ -472,35 +469,4 @@ fn what_is_enabled_is_read_back() {
         &socket,
         &[],
     );
-}
-
-/// Section 3.1.
-#[test]
-fn the_checksum_of_a_raw_socket_is_an_option_that_is_an_int() {
-    let test = "the_checksum_of_a_raw_socket_is_an_option_that_is_an_int";
-    if !has_v6(test) {
-        return;
-    }
-    on_loopback(test, || {
-        // Of a protocol for experiments (RFC 3692).
-        let socket = match Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::from(253))) {
-            Ok(socket) => socket,
-            Err(error) => return skipped(format_args!("SKIPPED {test}: raw sockets: {error}")),
-        };
-        socket.set_read_timeout(TIMEOUT).unwrap();
-        let option = (libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM);
-        let arrives = || {
-            let mut data = [0; 8];
-            socket.send_to(&[1, 2, 3, 4, 0, 0, 5, 6], &SocketAddr::from((Ipv6Addr::LOCALHOST, 0)).into()).unwrap();
-            assert_eq!(io::Read::read(&mut &socket, &mut data).unwrap(), 8);
-            data
-        };
-        assert_eq!((raw::int_option(&socket, option).unwrap(), arrives()), (-1, [1, 2, 3, 4, 0, 0, 5, 6]));
-        set_option(&socket, option.0, option.1, 4).unwrap();
-        assert_eq!(raw::int_option(&socket, option).unwrap(), 4);
-        // The complement of the sum of 0x0102, 0x0304, 0x0506, both addresses ::1, length 8 and protocol 253.
-        let sum = !(0x0102 + 0x0304 + 0x0506 + 1 + 1 + 8 + 253_u16);
-        assert_eq!(arrives()[4..6], sum.to_be_bytes());
-        assert_eq!(errno(set_option(&socket, option.0, option.1, 3)), libc::EINVAL, "an odd offset");
-    });
 }
