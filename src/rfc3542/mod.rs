@@ -18,6 +18,8 @@
 //! | `inet6_rth_segments` | 7.5 | [`RoutingHeader::segments`] |
 //! | `inet6_rth_getaddr` | 7.6 | [`RoutingHeader::addr`] |
 //!
+//! Left out are the structures of packets (section 2) and the functions of remote shells (14).
+//!
 #![cfg_attr(linux_like, doc = include_str!("linux.md"))]
 
 #[cfg(linux_like)]

@@ -53,6 +53,7 @@ pub struct OptionsBuilder<'b> {
 impl<'b> OptionsBuilder<'b> {
     /// An empty header in `bytes`, of which any number may be given: what is not needed stays as it is
     /// (`inet6_opt_init`).
+    /// With none the header is only counted: [`len`](Self::len), and the error of [`finish`](Self::finish), say its length.
     ///
     /// RFC 3542 s. 10.1
     #[doc(alias = "inet6_opt_init")]
@@ -109,12 +110,12 @@ impl<'b> OptionsBuilder<'b> {
     /// Pads the header to a multiple of eight bytes, and writes its length (`inet6_opt_finish`). The next header is 0: the
     /// kernel fills it in.
     ///
+    /// RFC 3542 s. 10.3
+    ///
     /// # Errors
     ///
     /// The first of [`EncodeError::Value`], for a type that is padding (0, 1), an alignment that there is not, data of more
     /// than 255 bytes, more than 2,048 bytes in all; else [`EncodeError::HeaderSpace`] with how many bytes are needed.
-    ///
-    /// RFC 3542 s. 10.3
     #[doc(alias = "inet6_opt_finish")]
     pub fn finish(mut self) -> Result<&'b [u8], EncodeError> {
         if let Some(error) = self.error {

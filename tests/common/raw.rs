@@ -64,6 +64,6 @@ pub fn int_option(socket: impl AsFd, (level, name): (i32, i32)) -> io::Result<i3
 }
 
 /// Whether such an option is set.
-pub fn is_on(socket: impl AsFd, option: (i32, i32)) -> bool {
+pub fn is_on(socket: &impl AsFd, option: (i32, i32)) -> bool {
     int_option(socket, option).unwrap() == 1
 }
