@@ -36,6 +36,13 @@ pub enum EncodeError {
         /// Slices that fit.
         available: usize,
     },
+    /// More messages than the batch has room for ([`SendBatch`](crate::batch::SendBatch)).
+    Messages {
+        /// Messages it has room for.
+        available: usize,
+    },
+    /// A message of a batch that is in it already.
+    Queued,
     /// More descriptors than one message can carry (`SCM_MAX_FD`).
     #[doc(alias = "SCM_MAX_FD")]
     Descriptors {
@@ -116,6 +123,8 @@ impl fmt::Display for EncodeError {
             Self::Payload { found, max } => {
                 write!(f, "expected a payload of at most {max} bytes, found {found}")
             }
+            Self::Messages { available } => write!(f, "the batch is full: it has room for {available} messages"),
+            Self::Queued => f.write_str("the message is in the batch already: make another"),
             Self::Slices { needed, available } => {
                 write!(f, "message needs {needed} slices, {available} fit")
             }

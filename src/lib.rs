@@ -128,6 +128,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod batch;
 pub mod cmsg;
 pub mod interface;
 pub mod message;

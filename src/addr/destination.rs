@@ -27,6 +27,12 @@ impl<'a> Name<'a> {
         Some(self.external.unwrap_or(&self.own)).filter(|addr| addr.len() > 0)
     }
 
+    /// Somebody else's address, and its own storage, which counts if there is none.
+    #[inline(always)]
+    pub(crate) fn parts(&self) -> (Option<&'a SockAddr>, &SockAddr) {
+        (self.external, &self.own)
+    }
+
     /// `AF_INET` also for a mapped address: what the kernel makes of it.
     #[inline(always)]
     pub(crate) fn effective_family(&self) -> i32 {

@@ -61,7 +61,8 @@ impl<'b, 'fd> ControlOut<'b, 'fd> {
         }
     }
 
-    #[cold]
+    // Not a call with `self`: the compiler would have to keep all of a message in memory for it.
+    #[inline(always)]
     fn no_room(&self, needed: usize) -> EncodeError {
         EncodeError::ControlSpace { needed, available: self.sink.capacity() }
     }

@@ -49,7 +49,8 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
         if full_len == 0 {
             unlikely();
             // Datagrams have a sender; only what has none can be the end of a stream.
-            eof = inbox.peer().is_none() && capacity > 0 && is_end(socket.as_fd(), flags, !inbox.received().is_empty());
+            let control = !inbox.received().is_empty();
+            eof = inbox.peer().is_none() && capacity > 0 && sys::ends_stream(socket.as_fd(), flags.bits(), control);
             // What Linux attaches to the end of a stream belongs to no message: credentials say pid 0 and uid 0.
             if eof {
                 inbox.rearm();
@@ -58,6 +59,13 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
         }
         let len = arrival.written;
         Self { inbox, len, full_len, flags, eof, bytes: data, list: PhantomData }
+    }
+
+    /// One of a batch, of which all this is known.
+    #[inline(always)]
+    pub(crate) fn of_batch(inbox: InboxMut<'a>, arrival: Arrival, eof: bool, data: D) -> Self {
+        let flags = MsgFlags::from_bits_retain(arrival.flags);
+        Self { inbox, len: arrival.written, full_len: arrival.returned, flags, eof, bytes: data, list: PhantomData }
     }
 
     /// Bytes of data that arrived in the buffers.
@@ -201,19 +209,6 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
     pub fn take_pidfd(&mut self) -> io::Result<Option<OwnedFd>> {
         take_pidfd(self.inbox.reborrow())
     }
-}
-
-/// Whether a receive of no bytes means that a stream has ended.
-#[cold]
-#[inline(never)]
-fn is_end(socket: BorrowedFd<'_>, flags: MsgFlags, control: bool) -> bool {
-    #[cfg(linux_like)]
-    if flags.contains(MsgFlags::ERRQUEUE) {
-        return false;
-    }
-    let _ = flags;
-    // A TLS record may be empty: with control data, look whether anything follows.
-    sys::is_stream(socket).unwrap_or(false) && (!control || sys::is_at_end(socket))
 }
 
 impl<'d, L> Received<'_, L, &'d [u8]> {

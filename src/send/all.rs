@@ -145,23 +145,9 @@ impl MsgHdr<'_> {
             flags -= SendFlags::FASTOPEN; // it is connected now
         }
         let flags = flags.bits();
-        let mut rest = self.data_slices();
-        let mut skip = skip;
-        while let Some((first, behind)) = rest.split_first() {
-            if skip < first.len() || (skip == 0 && first.is_empty() && behind.is_empty()) {
-                break;
-            }
-            skip -= first.len();
-            rest = behind;
-        }
-        if skip == 0 {
-            return sys::sendmsg(&socket, name, &rest[..rest.len().min(sys::MAX_SLICES)], control, flags);
-        }
-        // The first slice is half sent: a list of its own begins with its rest.
+        // If the first slice is half sent, a list of its own begins with its rest.
         let mut list = [IoSlice::new(&[]); sys::INLINE_SLICES];
-        let count = rest.len().min(list.len());
-        list[..count].copy_from_slice(&rest[..count]);
-        list[0].advance(skip);
-        sys::sendmsg(&socket, name, &list[..count], control, flags)
+        let rest = sys::rest_of(self.data_slices(), skip, &mut list);
+        sys::sendmsg(&socket, name, rest, control, flags)
     }
 }

@@ -4,12 +4,14 @@ use std::io::IoSlice;
 
 use nix::libc;
 
-use super::{ControlList, Failure, MsgHdr, Progress, Storage};
+use super::{BatchSlot, ControlList, Failure, MsgHdr, Progress, Storage};
 use crate::{
-    addr::{ToSockAddr, set_name},
+    addr::{Name, ToSockAddr, set_name},
     cmsg::ControlOut,
     error::EncodeError,
+    flags::SendFlags,
     message::SendControl,
+    sys,
 };
 
 impl<'a, S: Storage<'a>> MsgHdr<'a, S> {
@@ -21,7 +23,8 @@ impl<'a, S: Storage<'a>> MsgHdr<'a, S> {
     #[doc(alias = "msg_namelen")]
     #[inline(always)]
     pub fn to(&mut self, addr: impl ToSockAddr<'a>) -> &mut Self {
-        let encoded = if self.parts.control().as_bytes().is_empty() { libc::AF_UNSPEC } else { self.name.effective_family() };
+        let encoded =
+            if self.parts.control().as_bytes().is_empty() { libc::AF_UNSPEC } else { self.name.effective_family() };
         set_name(&mut self.name, addr);
         if encoded != libc::AF_UNSPEC && encoded != self.name.effective_family() {
             self.fail(EncodeError::Destination { expected: encoded, found: self.name.effective_family() });
@@ -107,11 +110,10 @@ impl<'a, S: Storage<'a>> MsgHdr<'a, S> {
         self
     }
 
-    #[cold]
+    #[inline(always)]
     fn copy_list(&mut self) {
         if let Some(list) = self.list.take() {
-            let result = ControlOut::new(self.parts.control_mut().sink(), libc::AF_UNSPEC).push_list(list.as_bytes());
-            if let Err(error) = result {
+            if let Err(error) = self.parts.control_mut().append(|sink| append_list(sink, list.as_bytes())) {
                 self.fail(error);
             }
         }
@@ -138,5 +140,42 @@ impl<'a, S: Storage<'a>> MsgHdr<'a, S> {
     #[inline(always)]
     pub(crate) fn data_slices(&self) -> &[IoSlice<'a>] {
         self.parts.slices().as_slice()
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn append_list(sink: sys::ByteSink<'_>, list: &[u8]) -> Result<(), EncodeError> {
+    ControlOut::new(sink, libc::AF_UNSPEC).push_list(list)
+}
+
+impl<'m, 'a> MsgHdr<'a, BatchSlot<'m, 'a>> {
+    #[inline(always)]
+    pub(crate) fn in_slot(slot: sys::Slot<'m, 'a>) -> Self {
+        Self {
+            name: Name::new(),
+            parts: BatchSlot(slot),
+            list: None,
+            flags: SendFlags::empty(),
+            failure: None,
+            progress: Progress::None,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn first_error(&self) -> Option<EncodeError> {
+        self.failure.map(|failure| failure.error)
+    }
+
+    #[inline(always)]
+    pub(crate) fn slot(&self) -> &sys::Slot<'m, 'a> {
+        &self.parts.0
+    }
+
+    /// Puts it into its slot; an error says how many messages fit, none that it is there already.
+    #[inline(always)]
+    pub(crate) fn put_in_slot(&mut self) -> Result<(), Option<usize>> {
+        let (name, own) = self.name.parts();
+        self.parts.0.queue(name, own, self.list.map(ControlList::as_bytes))
     }
 }

@@ -3,36 +3,27 @@
 mod all;
 mod build;
 mod list;
+mod refused;
 mod storage;
 
 pub use list::ControlList;
-pub use storage::{Inline, Storage};
+pub(crate) use refused::{flags as refused_flags, other_name, without_data};
+pub use storage::{BatchSlot, Inline, Storage};
 
 use std::{
-    fmt,
-    io::{self, IoSlice},
+    fmt, io,
     os::fd::{AsFd, BorrowedFd},
 };
 
 use nix::libc;
 
-use crate::{
-    addr::{Name, SockAddr},
-    cmsg::{CmsgId, Cmsgs},
-    error::{EncodeError, FamilyError},
-    flags::SendFlags,
-    parser, sys,
-};
-
-/// include/linux/socket.h; libc lacks it on Android.
-#[cfg(linux_like)]
-const MSG_ZEROCOPY: i32 = 0x0400_0000;
+use crate::{addr::Name, cmsg::Cmsgs, error::EncodeError, flags::SendFlags, parser, sys};
 
 /// A message to send (`struct msghdr`): destination, buffers to gather, control messages, flags.
 ///
 /// Everything is borrowed or kept inline (2.5 KiB), nothing is allocated. The first error of a builder method is
 /// remembered and returned by [`send`](Self::send), before any byte leaves. Make one for each message; what is worth
-/// keeping are a [`ControlList`], a [`SockAddr`], a list of slices.
+/// keeping are a [`ControlList`], a [`SockAddr`](crate::SockAddr), a list of slices.
 ///
 /// ```
 /// use ancillary::{MsgHdr, message::{IpTtl, PktInfo}};
@@ -117,12 +108,10 @@ impl<'a> MsgHdr<'a> {
     /// More flags, beside [`SendFlags::NOSIGNAL`].
     #[inline]
     pub fn flags(&mut self, flags: SendFlags) -> &mut Self {
-        #[cfg(linux_like)]
-        if flags.bits() & MSG_ZEROCOPY != 0 {
-            let expected = "buffers owned until completion (ZeroCopy)";
-            return self.fail(EncodeError::Flag { flag: "MSG_ZEROCOPY", expected });
+        match refused_flags(flags) {
+            Some(error) => return self.fail(error),
+            None => self.flags |= flags,
         }
-        self.flags |= flags;
         self
     }
 
@@ -151,7 +140,7 @@ impl<'a> MsgHdr<'a> {
     /// For data that is owned until completion, and what the type system calls `'static`.
     #[cfg(linux_like)]
     pub(crate) fn zerocopy(&mut self) -> &mut Self {
-        self.flags |= SendFlags::from_bits_retain(MSG_ZEROCOPY);
+        self.flags |= SendFlags::from_bits_retain(refused::MSG_ZEROCOPY);
         self
     }
 
@@ -169,9 +158,9 @@ impl<'a> MsgHdr<'a> {
     /// # Errors
     ///
     /// The first [`EncodeError`] of the builder, or [`EncodeError::DescriptorsWithoutData`] on a stream,
-    /// [`FamilyError`] for an address of another family than the socket; nothing has been sent then. Else that of
-    /// sendmsg(2), errno preserved; EINTR is retried, `WouldBlock` is returned. A pending ICMP error fails a send,
-    /// which is then not sent.
+    /// [`FamilyError`](crate::FamilyError) for an address of another family than the socket; nothing has been sent then.
+    /// Else that of sendmsg(2), errno preserved; EINTR is retried, `WouldBlock` is returned. A pending ICMP error fails a
+    /// send, which is then not sent.
     #[doc(alias = "sendmsg")]
     #[inline(always)]
     pub fn send(&self, socket: impl AsFd) -> io::Result<usize> {
@@ -190,31 +179,14 @@ impl<'a> MsgHdr<'a> {
     #[cold]
     #[inline(never)]
     fn check(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
-        let empty = |slices: &[IoSlice<'_>]| slices.iter().all(|slice| slice.is_empty());
         let slices = self.data_slices();
         match self.failure {
             Some(Failure { error: EncodeError::Gather { .. }, slices: gap })
-                if empty(&slices[gap..]) && sys::is_stream(socket)? => {}
+                if slices[gap..].iter().all(|slice| slice.is_empty()) && sys::is_stream(socket)? => {}
             Some(Failure { error, .. }) => return Err(error.into()),
             None => {}
         }
-        let control = self.control_bytes();
-        if control.is_empty() || !empty(slices) || !sys::is_stream(socket)? {
-            return Ok(());
-        }
-        let descriptors = self.descriptors();
-        if descriptors > 0 {
-            return Err(EncodeError::DescriptorsWithoutData { descriptors }.into());
-        }
-        if sys::domain(socket)? == libc::AF_UNIX {
-            return Err(EncodeError::ControlWithoutData { found: control.len() }.into());
-        }
-        Ok(())
-    }
-
-    fn descriptors(&self) -> usize {
-        let sent = Cmsgs::new(self.control_bytes()).filter(|cmsg| cmsg.id() == CmsgId::RIGHTS);
-        sent.map(|cmsg| cmsg.payload().len() / 4).sum()
+        without_data(socket, slices, self.control_bytes())
     }
 
     /// The kernel has refused them: looking first would cost every other message.
@@ -233,29 +205,8 @@ impl<'a> MsgHdr<'a> {
     #[cold]
     #[inline(never)]
     fn explain(&self, socket: BorrowedFd<'_>, error: io::Error) -> io::Result<usize> {
-        if !matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EINVAL)) {
-            return Err(error);
-        }
-        let Some(name) = self.name.get() else { return Err(error) };
-        let (found, Ok(domain)) = (name.family(), sys::domain(socket)) else { return Err(error) };
-        let expected = match domain {
-            libc::AF_INET => "AF_INET",
-            libc::AF_INET6 => "AF_INET6 or AF_INET",
-            libc::AF_UNIX => "AF_UNIX",
-            _ => return Err(error),
-        };
-        if found == domain || found == libc::AF_UNSPEC || (domain == libc::AF_INET6 && found == libc::AF_INET) {
-            return Err(error);
-        }
-        // An IPv4 socket can reach an IPv4-mapped address under its own name.
-        if let (libc::AF_INET, Some(std::net::SocketAddr::V6(mapped))) = (domain, name.as_inet()) {
-            if let Some(ip) = mapped.ip().to_ipv4_mapped() {
-                let plain = SockAddr::from(std::net::SocketAddrV4::new(ip, mapped.port()));
-                let (slices, control) = (self.data_slices(), self.control_bytes());
-                return sys::sendmsg(&socket, Some(&plain), slices, control, self.flags.bits());
-            }
-        }
-        Err(FamilyError { what: "destination address", expected, found }.into())
+        let plain = other_name(socket, self.name.get(), error)?;
+        sys::sendmsg(&socket, Some(&plain), self.data_slices(), self.control_bytes(), self.flags.bits())
     }
 
     /// Hands the message to foreign code as a C `struct msghdr`, valid during the call.

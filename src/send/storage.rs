@@ -1,5 +1,7 @@
 //! Where a message that is built keeps its parts.
 
+use std::{io::IoSlice, mem::MaybeUninit};
+
 use crate::sys;
 
 /// Bytes of control data that a header holds itself: 253 descriptors (1,032) and as much again as most messages need.
@@ -11,7 +13,10 @@ pub struct Inline<'a> {
     pub(super) control: sys::Outbox<sys::InlineBytes<CONTROL>>,
 }
 
-/// Where a message that is built keeps its parts: [`Inline`], or in a batch.
+/// Parts in a batch, where the kernel reads them.
+pub struct BatchSlot<'m, 'a>(pub(crate) sys::Slot<'m, 'a>);
+
+/// Where a message that is built keeps its parts: [`Inline`], or [`BatchSlot`].
 pub trait Storage<'a>: sealed::Parts<'a> {}
 
 impl<'a, S: sealed::Parts<'a>> Storage<'a> for S {}
@@ -52,5 +57,30 @@ impl<'a> sealed::Parts<'a> for Inline<'a> {
     #[inline(always)]
     fn control_mut(&mut self) -> &mut sys::Outbox<Self::Control> {
         &mut self.control
+    }
+}
+
+impl<'m, 'a> sealed::Parts<'a> for BatchSlot<'m, 'a> {
+    type Slices = &'m mut [MaybeUninit<IoSlice<'a>>];
+    type Control = &'m mut [MaybeUninit<u8>];
+
+    #[inline(always)]
+    fn slices(&self) -> &sys::IoSlices<'a, Self::Slices> {
+        &self.0.slices
+    }
+
+    #[inline(always)]
+    fn slices_mut(&mut self) -> &mut sys::IoSlices<'a, Self::Slices> {
+        &mut self.0.slices
+    }
+
+    #[inline(always)]
+    fn control(&self) -> &sys::Outbox<Self::Control> {
+        &self.0.control
+    }
+
+    #[inline(always)]
+    fn control_mut(&mut self) -> &mut sys::Outbox<Self::Control> {
+        &mut self.0.control
     }
 }

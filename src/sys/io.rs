@@ -28,7 +28,6 @@ macro_rules! msghdr {
 }
 pub(super) use msghdr;
 
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 #[inline(always)]
 pub(super) fn zeroed_msghdr() -> libc::msghdr {
     // SAFETY: msghdr is integers and raw pointers; all zero is a value of each.
@@ -56,7 +55,7 @@ pub(crate) fn with_msghdr<R>(
 }
 
 #[cfg(not(all(any(target_env = "musl", target_env = "ohos"), target_pointer_width = "64")))]
-use libc::sendmsg as raw_sendmsg;
+pub(super) use libc::sendmsg as raw_sendmsg;
 
 /// musl copies the control data to clear the pads in it, which are clear here, and has room for 1,024 bytes: 252
 /// descriptors. The system call itself takes what Linux takes.
@@ -66,7 +65,7 @@ use libc::sendmsg as raw_sendmsg;
 /// * as sendmsg(2), and the pads of the header and of its control messages are zero
 #[cfg(all(any(target_env = "musl", target_env = "ohos"), target_pointer_width = "64"))]
 #[inline(always)]
-unsafe fn raw_sendmsg(socket: c_int, header: *const libc::msghdr, flags: c_int) -> isize {
+pub(super) unsafe fn raw_sendmsg(socket: c_int, header: *const libc::msghdr, flags: c_int) -> isize {
     // SAFETY: the caller's promise; the arguments have the system call's types.
     unsafe { libc::syscall(libc::SYS_sendmsg, socket, header, flags) as isize }
 }
@@ -110,13 +109,26 @@ pub(super) fn last_error() -> io::Error {
 
 /// Whether a stream gives nothing more (recv(2) with `MSG_PEEK`, without waiting): its end, or an error, which is one
 /// too.
-pub(crate) fn is_at_end(socket: BorrowedFd<'_>) -> bool {
+fn is_at_end(socket: BorrowedFd<'_>) -> bool {
     let mut byte = 0u8;
     let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
     // SAFETY: 1. the descriptor is borrowed, hence open; 2. `byte` is one byte that outlives the call; 3. without a
     // control buffer no descriptor is installed.
     let found = unsafe { libc::recv(socket.as_raw_fd(), ptr::from_mut(&mut byte).cast(), 1, flags) };
     found == 0 || (found < 0 && last_error().kind() != io::ErrorKind::WouldBlock)
+}
+
+/// Whether a receive of no bytes, from nobody, with these flags, means that a stream has ended.
+#[cold]
+#[inline(never)]
+pub(crate) fn ends_stream(socket: BorrowedFd<'_>, flags: c_int, control: bool) -> bool {
+    #[cfg(linux_like)]
+    if flags & libc::MSG_ERRQUEUE != 0 {
+        return false;
+    }
+    let _ = flags;
+    // A TLS record may be empty: with control data, look whether anything follows.
+    is_stream(socket).unwrap_or(false) && (!control || is_at_end(socket))
 }
 
 /// setsockopt(2). Never for an option whose value holds descriptors or addresses: nothing here vouches for them.

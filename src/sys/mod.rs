@@ -6,20 +6,24 @@
 // The widths of C fields differ between systems.
 #![allow(clippy::unnecessary_cast)]
 
+mod array;
 mod inbox;
 mod io;
+mod mmsg;
 mod name;
+mod out_batch;
 mod outbox;
 mod slices;
 
 #[cfg(feature = "bytes")]
 pub(crate) use inbox::recv_buf_mut;
-pub(crate) use inbox::{Arrival, FdCursor, HeapStorage, Inbox, InboxMut, InlineStorage, Recv};
-pub(crate) use io::{domain, is_at_end, is_stream, sendmsg, set_int_option, with_msghdr};
+pub(crate) use inbox::{Arrival, FdCursor, HeapStorage, InBatch, InMessages, Inbox, InboxMut, InlineStorage, Recv};
+pub(crate) use io::{domain, ends_stream, is_stream, sendmsg, set_int_option, with_msghdr};
 #[cfg(linux_like)]
 pub(crate) use io::{int_option, option_bytes, set_option_bytes};
 pub use name::SockAddr;
 pub(crate) use name::{FAMILY_AT, FAMILY_LEN};
+pub(crate) use out_batch::{OutBatch, OutSession, Slot, rest_of};
 pub(crate) use outbox::{ByteRoom, ByteSink, InlineBytes, Outbox};
 pub(crate) use slices::{INLINE_SLICES, InlineSlices, IoSlices, IoSlicesMut, SliceRoom};
 

@@ -94,36 +94,13 @@ impl SockAddr {
 
     #[inline(always)]
     pub(super) fn as_ptr(&self) -> *const libc::c_void {
-        self.bytes.as_ptr().cast()
+        // The bytes stand at its start; a pointer to them alone could not become one to all of it again.
+        std::ptr::from_ref(self).cast()
     }
 
     #[inline(always)]
     pub(super) fn as_mut_ptr(&mut self) -> *mut libc::c_void {
         self.bytes.as_mut_ptr().cast()
-    }
-
-    /// Makes the family that stands in the storage `AF_UNSPEC`, of whatever length the address is.
-    #[inline(always)]
-    pub(super) fn forget_family(&mut self) {
-        for byte in &mut self.bytes[FAMILY_AT..FAMILY_AT + FAMILY_LEN] {
-            byte.write(0);
-        }
-    }
-
-    /// The family that stands in the storage of a [`zeroed`](Self::zeroed) address, of whatever length it is.
-    ///
-    /// # Safety
-    ///
-    /// * `self` was made by [`zeroed`](Self::zeroed).
-    #[inline(always)]
-    pub(super) unsafe fn family_written(&self) -> i32 {
-        let family = &self.bytes[FAMILY_AT..FAMILY_AT + FAMILY_LEN];
-        let mut bytes = [0; FAMILY_LEN];
-        for (byte, written) in bytes.iter_mut().zip(family) {
-            // SAFETY: the caller promises that the whole storage has been initialised.
-            *byte = unsafe { written.assume_init() };
-        }
-        libc::sa_family_t::from_ne_bytes(bytes).into()
     }
 
     /// Claims what the kernel wrote into a [`zeroed`](Self::zeroed) address: `reported` may exceed the storage.

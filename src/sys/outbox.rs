@@ -77,6 +77,17 @@ impl<R: ByteRoom> Outbox<R> {
         unsafe { std::slice::from_raw_parts(self.room.bytes().as_ptr().cast(), self.len) }
     }
 
+    /// Lets `append` write to it, in a call that does not see the outbox: seen there, it would have to be in memory.
+    #[inline(always)]
+    pub(crate) fn append<E>(&mut self, append: impl FnOnce(ByteSink<'_>) -> Result<(), E>) -> Result<(), E> {
+        let mut len = self.len;
+        // INVARIANT: the same bytes and the same length.
+        let result = append(ByteSink { bytes: self.room.bytes_mut(), len: &mut len });
+        // INVARIANT: that of the sink.
+        self.len = len;
+        result
+    }
+
     /// The sink that appends to it.
     #[inline(always)]
     pub(crate) fn sink(&mut self) -> ByteSink<'_> {

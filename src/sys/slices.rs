@@ -104,8 +104,11 @@ impl<'a, R: SliceRoom<'a>> IoSlices<'a, R> {
     /// Adds one buffer; when there is no room, says how many there would be.
     #[inline(always)]
     pub(crate) fn push(&mut self, bytes: &'a [u8]) -> Result<(), usize> {
-        if self.borrowed.is_some() {
-            return self.extend(&[IoSlice::new(bytes)]);
+        if let Some(list) = self.borrowed {
+            // Its entries by value, here and below: a call with `self` would make the compiler keep it in memory.
+            copy_entries(self.room.entries_mut(), list, 1)?;
+            // INVARIANT: so many entries of the room are initialised now.
+            self.borrowed = None;
         }
         match self.room.entries_mut().get_mut(self.count) {
             Some(slot) => {
@@ -130,18 +133,15 @@ impl<'a, R: SliceRoom<'a>> IoSlices<'a, R> {
     }
 
     fn extend(&mut self, slices: &[IoSlice<'a>]) -> Result<(), usize> {
-        let needed = self.count + slices.len();
-        if needed > self.capacity() {
-            return Err(needed);
+        if let Some(list) = self.borrowed {
+            copy_entries(self.room.entries_mut(), list, slices.len())?;
+            // INVARIANT: so many entries of the room are initialised now.
+            self.borrowed = None;
         }
-        let before = self.borrowed.take().unwrap_or_default();
-        // INVARIANT: those of a borrowed list are counted again as they are written.
-        self.count -= before.len();
-        for slice in before.iter().chain(slices) {
-            self.room.entries_mut()[self.count].write(*slice);
-            // INVARIANT: the entry at the old `count` has just been written.
-            self.count += 1;
-        }
+        let free = self.room.entries_mut().get_mut(self.count..).unwrap_or_default();
+        copy_entries(free, slices, 0).map_err(|needed| self.count + needed)?;
+        // INVARIANT: those behind the old `count` have just been written.
+        self.count += slices.len();
         Ok(())
     }
 
@@ -161,6 +161,19 @@ impl<'a, R: SliceRoom<'a>> IoSlices<'a, R> {
         self.count += used;
         Ok(())
     }
+}
+
+/// Copies a list to the start of `room`, if so many `more` fit behind it; else says how many there would be.
+#[cold]
+fn copy_entries<'a>(room: &mut [MaybeUninit<IoSlice<'a>>], list: &[IoSlice<'a>], more: usize) -> Result<(), usize> {
+    let needed = list.len() + more;
+    if needed > room.len() {
+        return Err(needed);
+    }
+    for (slot, slice) in room.iter_mut().zip(list) {
+        slot.write(*slice);
+    }
+    Ok(())
 }
 
 /// Buffers to scatter into (`msg_iov` of a receive).

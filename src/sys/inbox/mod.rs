@@ -3,9 +3,11 @@
 //! The bytes themselves say what is owned: a descriptor number in a received `SCM_RIGHTS` (or `SCM_PIDFD`)
 //! belongs to the inbox until it is overwritten with -1, which happens when it is taken or closed.
 
+mod batch;
 mod fds;
 mod storage;
 
+pub(crate) use batch::{InBatch, InMessages};
 pub(crate) use fds::FdCursor;
 pub(crate) use storage::{HeapStorage, InlineStorage};
 
@@ -54,6 +56,11 @@ struct Head {
 }
 
 impl Head {
+    const fn new() -> Self {
+        // INVARIANT: nothing is owned.
+        Self { peer: SockAddr::zeroed(), len: 0, flags: 0, owns: false }
+    }
+
     #[inline(always)]
     fn peer(&self) -> Option<&SockAddr> {
         if self.peer.len() == 0 { None } else { Some(&self.peer) }
@@ -69,8 +76,7 @@ pub(crate) struct Inbox<S: Storage> {
 impl<S: Storage> Inbox<S> {
     #[inline(always)]
     pub(crate) const fn new(storage: S) -> Self {
-        // INVARIANT: nothing is owned.
-        Self { head: Head { peer: SockAddr::zeroed(), len: 0, flags: 0, owns: false }, storage }
+        Self { head: Head::new(), storage }
     }
 
     #[inline(always)]
@@ -232,8 +238,6 @@ impl<'a> InboxMut<'a> {
         if let Some(first) = room.get_mut(..size_of::<super::CmsgLen>()) {
             first.fill(0);
         }
-        // So is the family, if no name is written.
-        self.head.peer.forget_family();
         let capacity = room.len();
         let (name, namelen) =
             if ask.peer { (self.head.peer.as_mut_ptr(), SockAddr::CAPACITY) } else { (ptr::null_mut(), 0) };
@@ -258,6 +262,14 @@ impl<'a> InboxMut<'a> {
                 return Err(error);
             }
         };
+        self.arrived(&header, capacity, (start, len, flags), ask);
+        Ok(self.arrival(socket, returned, data, ask.flags))
+    }
+
+    /// Takes over what recvmsg(2) says of the `capacity` bytes from `start`, with so many bytes and these flags before.
+    #[inline(always)]
+    fn arrived(&mut self, header: &libc::msghdr, capacity: usize, before: (usize, usize, c_int), ask: Recv) {
+        let (start, len, flags) = before;
         let mut got = header.msg_controllen as usize;
         if got > capacity {
             unlikely();
@@ -269,19 +281,25 @@ impl<'a> InboxMut<'a> {
         unsafe { self.head.peer.set_len(header.msg_namelen as usize) };
         // Linux installs new descriptors at every peek; elsewhere a peeked message shows numbers that are not ours.
         let installs = cfg!(linux_like) || ask.flags & libc::MSG_PEEK == 0;
-        // SAFETY: the field's invariant, as above.
-        let inet = matches!(unsafe { self.head.peer.family_written() }, AF_INET | AF_INET6);
-        // INVARIANT: recvmsg(2) has installed what stands in the new bytes, for us alone. A message from an
-        // internet peer carries no descriptor (net/core/scm.c serves AF_UNIX and AF_NETLINK), so none is claimed.
-        self.head.owns |= got > 0 && installs && !inet;
+        let inet = matches!(self.head.peer.family(), AF_INET | AF_INET6);
+        if got > 0 && installs && !inet {
+            // INVARIANT: recvmsg(2) has installed what stands in the new bytes, for us alone. A message from an internet
+            // peer carries no descriptor (net/core/scm.c serves AF_UNIX and AF_NETLINK), so none is claimed.
+            self.head.owns = true;
+        }
         #[cfg(apple)]
         if self.head.owns && installs && !ask.inheritable {
             self.set_cloexec(start);
         }
+    }
+
+    /// What a receive has reported, into buffers of `data` bytes.
+    #[inline(always)]
+    fn arrival(&self, socket: BorrowedFd<'_>, returned: usize, data: usize, flags: c_int) -> Arrival {
         // A datagram has a sender; only what has none can be TCP's.
-        let discarded = ask.flags & libc::MSG_TRUNC != 0 && self.peer().is_none() && discards(socket, ask.flags);
+        let discarded = flags & libc::MSG_TRUNC != 0 && self.peer().is_none() && discards(socket, flags);
         let written = if discarded { 0 } else { returned.min(data) };
-        Ok(Arrival { returned, written, flags: self.head.flags })
+        Arrival { returned, written, flags: self.head.flags }
     }
 
     /// Forgets the last message: closes what nobody took, and holds nothing.

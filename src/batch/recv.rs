@@ -1,0 +1,190 @@
+//! Messages that come together.
+
+use std::{
+    fmt,
+    io::{self, IoSliceMut},
+    iter::FusedIterator,
+    marker::PhantomData,
+    os::fd::AsFd,
+};
+
+use crate::{flags::RecvFlags, message::RecvList, receive::Received, sys};
+
+/// Buffers for a batch of messages to receive (recvmmsg(2)), made once and used again.
+///
+/// Each message has its own data, control messages and sender, and gives the same typed access as a single one
+/// ([`Received`]). Descriptors that nobody takes are closed by the next receive, or when it is dropped.
+///
+/// ```
+/// use ancillary::{MsgHdr, SocketExt, batch::RecvBatch, message::{HopLimit, PktInfo}};
+/// use std::net::UdpSocket;
+///
+/// # fn main() -> std::io::Result<()> {
+/// type Meta = (PktInfo, HopLimit);
+/// let (server, client) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+/// server.enable::<Meta>()?;
+/// for hops in 7..10 {
+///     MsgHdr::new().to(server.local_addr()?).data(&[hops]).control(HopLimit(hops)).send(&client)?;
+/// }
+///
+/// let mut batch = RecvBatch::<Meta>::new(32, 1500);
+/// for (message, hops) in batch.recv(&server)?.zip(7..) {
+///     let (info, limit) = message.extract();
+///     assert_eq!((message.data(), limit), (&[hops][..], Some(HopLimit(hops))));
+///     assert_eq!(info.unwrap().addr().to_string(), "127.0.0.1");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// [recvmmsg(2)](https://man7.org/linux/man-pages/man2/recvmmsg.2.html)
+#[doc(alias = "recvmmsg")]
+#[doc(alias = "mmsghdr")]
+pub struct RecvBatch<L: RecvList = ()> {
+    inboxes: sys::InBatch,
+    ask: sys::Recv,
+    list: PhantomData<fn() -> L>,
+}
+
+impl<L: RecvList> RecvBatch<L> {
+    /// For so many messages of so many bytes, with room for the control messages `L` and at least 256 bytes each.
+    ///
+    /// Memory that is not written costs nothing but addresses: 64 KiB for each message, as merged datagrams need
+    /// ([`UdpGro`](crate::message::UdpGro)), are fine.
+    #[must_use]
+    pub fn new(messages: usize, bytes: usize) -> Self {
+        Self::with_control(messages, bytes, L::SPACE.max(256))
+    }
+
+    /// With so many bytes of control data for each message, rounded up to a multiple of eight. Fewer than `L::SPACE` cut
+    /// the control messages short.
+    ///
+    /// # Panics
+    ///
+    /// If it is more memory than there are addresses for.
+    #[must_use]
+    pub fn with_control(messages: usize, bytes: usize, control: usize) -> Self {
+        let ask = sys::Recv { flags: 0, peer: true, inheritable: false, append: false };
+        let inboxes = sys::InBatch::new(messages, bytes, control).expect("fewer bytes than there are addresses");
+        Self { inboxes, ask, list: PhantomData }
+    }
+
+    /// Messages that it has room for.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.inboxes.capacity()
+    }
+
+    /// Flags for every receive.
+    pub fn flags(&mut self, flags: RecvFlags) -> &mut Self {
+        self.ask.flags |= flags.bits();
+        // The error queue never blocks, but AF_UNIX ignores the flag and would.
+        #[cfg(linux_like)]
+        if flags.contains(RecvFlags::ERRQUEUE) {
+            self.ask.flags |= RecvFlags::DONTWAIT.bits();
+        }
+        self
+    }
+
+    /// Leaves received descriptors open across execve(2), as C does by default.
+    pub fn inheritable(&mut self) -> &mut Self {
+        self.ask.inheritable = true;
+        self
+    }
+
+    /// Receives the messages that are there (recvmmsg(2)), at most 1,024, and waits if there is none: for one, not for
+    /// all (`MSG_WAITFORONE`). The call's timeout is not offered: the kernel looks at it only when a message comes.
+    ///
+    /// # Errors
+    ///
+    /// That of recvmmsg(2) before the first message; one behind it is told by the next call. EINTR is retried,
+    /// `WouldBlock` is returned. Truncation is no error.
+    #[doc(alias = "recvmmsg")]
+    #[doc(alias = "MSG_WAITFORONE")]
+    #[inline(always)]
+    pub fn recv(&mut self, socket: impl AsFd) -> io::Result<ReceivedMessages<'_, L>> {
+        self.inboxes.recv(&socket, self.ask)?;
+        Ok(self.received())
+    }
+
+    /// The same into buffers of the caller's, `each` for every message, in order. The messages say how long they are; their
+    /// data lies in the buffers, which are the caller's again at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub fn recv_into(
+        &mut self,
+        socket: impl AsFd,
+        buffers: &mut [IoSliceMut<'_>],
+        each: usize,
+    ) -> io::Result<ReceivedMessages<'_, L, ()>> {
+        self.inboxes.recv_into(&socket, buffers, each, self.ask)?;
+        Ok(ReceivedMessages { messages: self.inboxes.messages(), kind: PhantomData })
+    }
+
+    /// The messages of the last receive that have not been looked at: where a closure around readiness cannot return them.
+    #[inline(always)]
+    pub fn received(&mut self) -> ReceivedMessages<'_, L> {
+        ReceivedMessages { messages: self.inboxes.messages(), kind: PhantomData }
+    }
+
+    /// Forgets the last messages and closes the descriptors that nobody took.
+    pub fn clear(&mut self) {
+        self.inboxes.clear();
+    }
+}
+
+/// Prints how many messages it has room for, and how much for each.
+impl<L: RecvList> fmt::Debug for RecvBatch<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (data, control) = self.inboxes.sizes();
+        write!(f, "RecvBatch {{ capacity: {}, data: {data} bytes, control: {control} bytes }}", self.capacity())
+    }
+}
+
+/// The messages that one call has brought; see [`RecvBatch::recv`].
+///
+/// With `D` of `&[u8]` they have their data, with `()` it is in the caller's buffers.
+pub struct ReceivedMessages<'b, L, D = &'b [u8]> {
+    messages: sys::InMessages<'b>,
+    kind: PhantomData<fn() -> (L, D)>,
+}
+
+impl<'b, L: RecvList> Iterator for ReceivedMessages<'b, L> {
+    type Item = Received<'b, L, &'b [u8]>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let (inbox, arrival, eof, data) = self.messages.next()?;
+        Some(Received::of_batch(inbox, arrival, eof, data))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.messages.len(), Some(self.messages.len()))
+    }
+}
+
+impl<'b, L: RecvList> Iterator for ReceivedMessages<'b, L, ()> {
+    type Item = Received<'b, L>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (inbox, arrival, eof) = self.messages.next_elsewhere()?;
+        Some(Received::of_batch(inbox, arrival, eof, ()))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.messages.len(), Some(self.messages.len()))
+    }
+}
+
+impl<L: RecvList> ExactSizeIterator for ReceivedMessages<'_, L> {}
+impl<L: RecvList> ExactSizeIterator for ReceivedMessages<'_, L, ()> {}
+impl<L: RecvList> FusedIterator for ReceivedMessages<'_, L> {}
+impl<L: RecvList> FusedIterator for ReceivedMessages<'_, L, ()> {}
+
+impl<L, D> fmt::Debug for ReceivedMessages<'_, L, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReceivedMessages {{ left: {} }}", self.messages.len())
+    }
+}

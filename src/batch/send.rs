@@ -1,0 +1,262 @@
+//! Messages that go out together.
+
+use std::{
+    fmt, io,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use crate::{
+    cmsg::Cmsgs,
+    error::EncodeError,
+    flags::SendFlags,
+    parser,
+    send::{BatchSlot, MsgHdr, other_name, refused_flags, without_data},
+    sys,
+};
+
+/// Room for a batch of messages to send (sendmmsg(2)), made once and used again.
+///
+/// ```
+/// use ancillary::{batch::SendBatch, message::HopLimit};
+/// use std::net::UdpSocket;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (socket, peer) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+/// let to = peer.local_addr()?;
+/// let mut room = SendBatch::new(32);
+/// for round in [b"ping", b"pong"] {
+///     let mut batch = room.begin();
+///     for (hops, number) in (1..).zip([b"1", b"2", b"3"]) {
+///         batch.message().to(to).data(round).data(number).control(HopLimit(hops)).queue()?;
+///     }
+///     assert_eq!(batch.send_all(&socket)?, 3);
+/// }
+///
+/// let mut data = [0; 16];
+/// let len = peer.recv(&mut data)?;
+/// assert_eq!(&data[..len], b"ping1");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// [sendmmsg(2)](https://man7.org/linux/man-pages/man2/sendmmsg.2.html)
+#[doc(alias = "sendmmsg")]
+#[doc(alias = "mmsghdr")]
+pub struct SendBatch {
+    out: sys::OutBatch,
+}
+
+impl SendBatch {
+    /// For so many messages, with room for four buffers and 128 bytes of control messages each, on average.
+    #[must_use]
+    pub fn new(messages: usize) -> Self {
+        Self::with_room(messages, 4 * messages, 128 * messages)
+    }
+
+    /// For so many messages, with room for so many buffers and bytes of control messages in all: one may need much and the
+    /// next little. A list of buffers given whole ([`MsgHdr::slices`]) and a [`ControlList`](crate::ControlList) need no
+    /// room.
+    #[must_use]
+    pub fn with_room(messages: usize, slices: usize, control: usize) -> Self {
+        Self { out: sys::OutBatch::new(messages, slices, control) }
+    }
+
+    /// Messages that it has room for.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.out.capacity()
+    }
+
+    /// An empty batch in this room.
+    #[inline(always)]
+    pub fn begin<'a>(&mut self) -> Batch<'_, 'a> {
+        Batch { session: self.out.session(), flags: SendFlags::NOSIGNAL, error: None }
+    }
+}
+
+/// Prints how many messages it has room for.
+impl fmt::Debug for SendBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SendBatch {{ capacity: {} }}", self.capacity())
+    }
+}
+
+/// A message of a [`Batch`] while it is built: a [`MsgHdr`] with its parts in the batch.
+pub type BatchMessage<'m, 'a> = MsgHdr<'a, BatchSlot<'m, 'a>>;
+
+impl<'a> MsgHdr<'a, BatchSlot<'_, 'a>> {
+    /// Puts the message into the batch, behind those that are there. Without it, it is forgotten.
+    ///
+    /// # Errors
+    ///
+    /// The first [`EncodeError`] of the builder; [`EncodeError::Messages`] if the batch is full,
+    /// [`EncodeError::Queued`] for a second time. The batch is as it was then.
+    #[inline(always)]
+    pub fn queue(&mut self) -> Result<(), EncodeError> {
+        if let Some(error) = self.first_error() {
+            let queued = self.slot().is_queued();
+            return Err(if queued { EncodeError::Queued } else { error });
+        }
+        match self.put_in_slot() {
+            Ok(()) => Ok(()),
+            Err(Some(available)) => Err(EncodeError::Messages { available }),
+            Err(None) => Err(EncodeError::Queued),
+        }
+    }
+}
+
+/// Messages that are queued and sent together; see [`SendBatch`].
+///
+/// What is sent, and in which order, is that of the [`queue`](BatchMessage::queue) calls. A message that cannot be built is
+/// told by `queue` and is not in the batch; one that the kernel refuses is the first that has not gone:
+/// [`send`](Self::send) sends those before it and then returns its error, [`skip`](Self::skip) leaves it out.
+///
+/// ```
+/// use ancillary::batch::SendBatch;
+/// use std::{net::UdpSocket, io::ErrorKind};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (socket, peer) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+/// let (too_long, mut room) = (vec![0; 70_000], SendBatch::new(3));
+/// let mut batch = room.begin();
+/// for data in [&b"first"[..], &too_long, b"third"] {
+///     batch.message().to(peer.local_addr()?).data(data).queue()?;
+/// }
+/// let error = batch.send_all(&socket).unwrap_err(); // EMSGSIZE
+/// assert_eq!((batch.sent(), error.raw_os_error().is_some()), (1, true));
+/// batch.skip();
+/// assert_eq!(batch.send_all(&socket)?, 1);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Batch<'b, 'a> {
+    session: sys::OutSession<'b, 'a>,
+    flags: SendFlags,
+    error: Option<EncodeError>,
+}
+
+impl<'a> Batch<'_, 'a> {
+    /// One more message, to be built and [queued](BatchMessage::queue).
+    #[inline(always)]
+    pub fn message(&mut self) -> BatchMessage<'_, 'a> {
+        MsgHdr::in_slot(self.session.slot())
+    }
+
+    /// Flags for all of them, beside [`SendFlags::NOSIGNAL`].
+    pub fn flags(&mut self, flags: SendFlags) -> &mut Self {
+        match refused_flags(flags) {
+            Some(error) => self.error = Some(error),
+            None => self.flags |= flags,
+        }
+        self
+    }
+
+    /// Messages queued, sent or not.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.session.len()
+    }
+
+    /// Whether none has been queued.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether no further message can be queued.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.len() == self.session.capacity()
+    }
+
+    /// How many have gone, or been left out: the error of a send is that of the next one.
+    #[must_use]
+    pub fn sent(&self) -> usize {
+        self.session.sent()
+    }
+
+    /// Sends those that have not gone, in one call (sendmmsg(2)), and returns how many went: at least one, fewer than all
+    /// if the kernel refuses one behind it. 0: there is none left.
+    ///
+    /// A call takes 1,024. On a stream a message that goes in part is finished first.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`MsgHdr::send`] for the first message that has not gone; nothing has gone by this call then.
+    #[doc(alias = "sendmmsg")]
+    #[inline(always)]
+    pub fn send(&mut self, socket: impl AsFd) -> io::Result<usize> {
+        let (socket, mut most) = (socket.as_fd(), usize::MAX);
+        if self.error.is_some() || self.session.is_loose() {
+            most = self.check(socket)?;
+        }
+        match self.session.send(socket, most, self.flags.bits()) {
+            Ok(sent) => Ok(sent),
+            Err(error) => self.explain(socket, error),
+        }
+    }
+
+    /// Sends all that have not gone, in as many calls as it takes, and returns how many went.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), `WouldBlock` included. Calling it again goes on with the same message.
+    #[inline(always)]
+    pub fn send_all(&mut self, socket: impl AsFd) -> io::Result<usize> {
+        let before = self.sent();
+        while self.sent() < self.len() {
+            self.send(&socket)?;
+        }
+        Ok(self.sent() - before)
+    }
+
+    /// Leaves out the next message; whether there was one. On a stream of which it has gone in part, its rest is missing
+    /// there.
+    pub fn skip(&mut self) -> bool {
+        self.session.skip()
+    }
+
+    /// How many may go in one call. Control messages without data would be lost on a stream.
+    #[cold]
+    #[inline(never)]
+    fn check(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        if let Some(error) = self.error {
+            return Err(error.into());
+        }
+        if !sys::is_stream(socket)? {
+            return Ok(usize::MAX);
+        }
+        if let Some((_, slices, control)) = self.session.next() {
+            without_data(socket, slices, control)?;
+        }
+        Ok(1)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn explain(&mut self, socket: BorrowedFd<'_>, error: io::Error) -> io::Result<usize> {
+        let name = self.session.next().and_then(|(name, ..)| name);
+        let plain = other_name(socket, name, error)?;
+        self.session.redirect(plain);
+        self.session.send(socket, 1, self.flags.bits())
+    }
+}
+
+/// Prints the messages and how many have gone.
+impl fmt::Debug for Batch<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Batch {{ sent: {} of {}, messages: [", self.sent(), self.len())?;
+        for (index, (name, slices, control)) in (0..).map_while(|at| Some((at, self.session.message(at)?))) {
+            let bytes = slices.iter().fold(0u64, |sum, slice| sum.saturating_add(slice.len() as u64));
+            write!(f, "{}{bytes} bytes", if index > 0 { ", " } else { "" })?;
+            if let Some(name) = name {
+                write!(f, " to {name:?}")?;
+            }
+            if !control.is_empty() {
+                f.write_str(" with ")?;
+                parser::fmt_list(Cmsgs::new(control), f)?;
+            }
+        }
+        f.write_str("] }")
+    }
+}
