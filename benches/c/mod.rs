@@ -9,6 +9,8 @@
 #![allow(clippy::unnecessary_cast, reason = "the widths differ between C libraries")]
 
 #[cfg(target_os = "linux")]
+pub mod batch;
+#[cfg(target_os = "linux")]
 pub mod catalogue;
 
 use nix::libc;
@@ -241,6 +243,29 @@ pub fn parse(header: &libc::msghdr) -> (Option<libc::in_pktinfo>, Option<libc::c
             match ((*at).cmsg_level, (*at).cmsg_type) {
                 (IPPROTO_IP, IP_PKTINFO) => found.0 = Some(CMSG_DATA(at).cast::<libc::in_pktinfo>().read_unaligned()),
                 (IPPROTO_IP, IP_TTL) => found.1 = Some(CMSG_DATA(at).cast::<libc::c_int>().read_unaligned()),
+                _ => {}
+            }
+            at = CMSG_NXTHDR(header, at);
+        }
+    }
+    found
+}
+
+/// The same with `IP_TOS`, which arrives as one byte.
+#[cfg(target_os = "linux")]
+#[inline(always)]
+pub fn parse3(header: &libc::msghdr) -> (Option<libc::in_pktinfo>, Option<libc::c_int>, Option<u8>) {
+    use libc::{CMSG_DATA, CMSG_FIRSTHDR, CMSG_NXTHDR, IP_PKTINFO, IP_TOS, IP_TTL, IPPROTO_IP};
+
+    let mut found = (None, None, None);
+    // SAFETY: as in `parse`.
+    unsafe {
+        let mut at = CMSG_FIRSTHDR(header);
+        while !at.is_null() {
+            match ((*at).cmsg_level, (*at).cmsg_type) {
+                (IPPROTO_IP, IP_PKTINFO) => found.0 = Some(CMSG_DATA(at).cast::<libc::in_pktinfo>().read_unaligned()),
+                (IPPROTO_IP, IP_TTL) => found.1 = Some(CMSG_DATA(at).cast::<libc::c_int>().read_unaligned()),
+                (IPPROTO_IP, IP_TOS) => found.2 = Some(*CMSG_DATA(at)),
                 _ => {}
             }
             at = CMSG_NXTHDR(header, at);

@@ -1,5 +1,6 @@
 //! The operations whose instructions are counted, each as often as asked.
 
+mod batch;
 mod catalogue;
 
 use std::{
@@ -43,6 +44,7 @@ pub(crate) const SHOWN: &[(&str, &str, &str)] = &[
     ("parse GRO + TCLASS + PKTINFO + stamp (QUIC)", "parse quic", "parse quic c"),
     ("parse TIMESTAMPING + RECVERR", "parse error", "parse error c"),
     ("send and receive TTL + PKTINFO over UDP", "trip", "trip c"),
+    ("send and receive 32 by sendmmsg, TTL+TOS+PKTINFO", "batch", "batch c"),
     ("send, receive and close 8 descriptors", "pass", "pass c"),
 ];
 
@@ -66,6 +68,8 @@ pub(crate) const ALL: &[(&str, Operation)] = &[
     ("rights253 c", rights_c::<253>),
     ("trip", trip),
     ("trip c", trip_c),
+    ("batch", batch::batch),
+    ("batch c", batch::batch_c),
     ("pass", pass),
     ("pass c", pass_c),
     ("build quic", catalogue::build),
@@ -228,15 +232,15 @@ fn rights_expected(fds: &[i32]) -> Vec<u8> {
     bytes
 }
 
-fn sockets() -> (UdpSocket, UdpSocket, SockAddr) {
+fn sockets<L: RecvList>() -> (UdpSocket, UdpSocket, SockAddr) {
     let (sender, receiver) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
-    receiver.enable::<(IpPktInfo, IpTtl)>().unwrap();
+    receiver.enable::<L>().unwrap();
     let to = receiver.local_addr().unwrap().into();
     (sender, receiver, to)
 }
 
 fn trip(times: u32) {
-    let (sender, receiver, to) = &sockets();
+    let (sender, receiver, to) = &sockets::<(IpPktInfo, IpTtl)>();
     let (mut data, mut control) = ([0; 64], ControlBuf::<(IpPktInfo, IpTtl)>::new());
     let mut arrived = 0;
     repeat(times, || {
@@ -252,7 +256,7 @@ fn trip(times: u32) {
 }
 
 fn trip_c(times: u32) {
-    let (sender, receiver, to) = &sockets();
+    let (sender, receiver, to) = &sockets::<(IpPktInfo, IpTtl)>();
     let (mut data, mut arrived) = ([0; 64], 0);
     let (mut room, mut name) = (c::Aligned([0; 256]), c::Aligned([0; 128]));
     repeat(times, || {
