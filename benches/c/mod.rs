@@ -229,6 +229,31 @@ pub fn build<const N: usize>(
     true
 }
 
+/// As many times `IP_TTL` as there are values; the length. The buffer is zeroed, as for `build`.
+#[cfg(target_os = "linux")]
+#[inline(always)]
+pub fn build_ttls<const N: usize>(control: &mut Aligned<N>, header: &mut libc::msghdr, values: &[u8]) -> usize {
+    use libc::{CMSG_DATA, CMSG_FIRSTHDR, CMSG_LEN, CMSG_NXTHDR, CMSG_SPACE, c_int};
+
+    let int = size_of::<c_int>() as u32;
+    // SAFETY: the buffer is zeroed, aligned, and long enough (asserted), so no header is null.
+    unsafe {
+        let room = CMSG_SPACE(int) as usize * values.len();
+        assert!(room <= N);
+        header.msg_control = control.0.as_mut_ptr().cast();
+        header.msg_controllen = room as _;
+        let mut at = CMSG_FIRSTHDR(header);
+        for value in values {
+            (*at).cmsg_len = CMSG_LEN(int) as _;
+            (*at).cmsg_level = libc::IPPROTO_IP;
+            (*at).cmsg_type = libc::IP_TTL;
+            CMSG_DATA(at).cast::<c_int>().write_unaligned((*value).into());
+            at = CMSG_NXTHDR(header, at);
+        }
+        room
+    }
+}
+
 /// `IP_PKTINFO` and `IP_TTL`, read with CMSG_FIRSTHDR, CMSG_NXTHDR, CMSG_DATA.
 #[cfg(target_os = "linux")]
 #[inline(always)]

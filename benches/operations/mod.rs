@@ -2,6 +2,7 @@
 
 mod batch;
 mod catalogue;
+pub(crate) mod growth;
 
 use std::{
     fs::File,
@@ -79,6 +80,20 @@ pub(crate) const ALL: &[(&str, Operation)] = &[
     ("parse error", catalogue::parse_error),
     ("parse error c", catalogue::parse_error_c),
 ];
+
+/// The names of all that are counted.
+pub(crate) fn names() -> Vec<String> {
+    let rows = BOUNDED.iter().chain(SHOWN).flat_map(|&(_, ours, by_hand)| [ours.into(), by_hand.into()]);
+    rows.chain(growth::names()).collect()
+}
+
+/// The operation of this name, to be called with a number of iterations.
+pub(crate) fn find(name: &str) -> Option<Box<dyn Fn(u32)>> {
+    match ALL.iter().find(|(known, _)| *known == name) {
+        Some((_, operation)) => Some(Box::new(operation)),
+        None => growth::find(name),
+    }
+}
 
 const TTL: u8 = 64;
 const TOS: u8 = 0xb8;
