@@ -12,6 +12,8 @@
 pub mod batch;
 #[cfg(target_os = "linux")]
 pub mod catalogue;
+#[cfg(target_os = "linux")]
+pub mod udp;
 
 use nix::libc;
 use std::{
