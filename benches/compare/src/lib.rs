@@ -3,8 +3,11 @@
 #[path = "../../c/mod.rs"]
 mod c;
 #[path = "../../counting/mod.rs"]
-pub mod counting;
+mod counting;
 #[path = "../../operations/mod.rs"]
-#[allow(dead_code, reason = "a part is used by the library's own bench alone")]
 mod operations;
+
+pub mod counts;
 pub mod questions;
+pub mod ratios;
+pub mod report;

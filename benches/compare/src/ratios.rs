@@ -1,0 +1,91 @@
+//! Time as a ratio: the cases of one group take turns in short runs, so that what disturbs one disturbs all.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::questions::Case;
+
+/// Rounds in which each case has one run; the order turns by one each round.
+pub const ROUNDS: usize = 61;
+/// How long one run takes, roughly.
+pub const RUN: Duration = Duration::from_millis(6);
+
+/// The lower quartile, the median and the upper quartile.
+#[derive(Clone, Copy)]
+pub struct Spread {
+    /// A quarter is below.
+    pub low: f64,
+    /// Half is below.
+    pub median: f64,
+    /// A quarter is above.
+    pub high: f64,
+}
+
+impl Spread {
+    /// Of these figures, which are in no order.
+    fn of(mut figures: Vec<f64>) -> Self {
+        figures.sort_by(f64::total_cmp);
+        let at = |part: usize| figures[(figures.len() - 1) * part / 4];
+        Self { low: at(1), median: at(2), high: at(3) }
+    }
+}
+
+/// What one case took.
+pub struct Measured {
+    /// The case.
+    pub case: Case,
+    /// Nanoseconds for one operation, on the machine that measured.
+    pub nanoseconds: f64,
+    /// Its time by that of the group's first case in the same round.
+    pub ratio: Spread,
+    /// For the first case: a second run of it in the same round, by the first one. What differs here is noise.
+    pub noise: Option<Spread>,
+}
+
+/// Measures these cases, group by group.
+pub fn measure(cases: Vec<Case>) -> Vec<Measured> {
+    let mut groups: BTreeMap<usize, Vec<Case>> = BTreeMap::new();
+    let mut order: Vec<(&'static str, String)> = Vec::new();
+    for case in cases {
+        let key = (case.question, case.shape.clone());
+        let at = order.iter().position(|known| *known == key).unwrap_or_else(|| {
+            order.push(key);
+            order.len() - 1
+        });
+        groups.entry(at).or_default().push(case);
+    }
+    groups.into_values().flat_map(group).collect()
+}
+
+fn group(cases: Vec<Case>) -> Vec<Measured> {
+    let times = iterations(&cases[0]);
+    // The last contender is the first one again.
+    let contenders = cases.len() + 1;
+    let mut took: Vec<Vec<f64>> = vec![vec![0.0; ROUNDS]; contenders];
+    for round in 0..ROUNDS {
+        for turn in 0..contenders {
+            let who = (turn + round) % contenders;
+            took[who][round] = cases[who % cases.len()].run(times).as_nanos() as f64 / f64::from(times);
+        }
+    }
+    let ratio = |who: usize| Spread::of((0..ROUNDS).map(|round| took[who][round] / took[0][round]).collect());
+    let noise = ratio(cases.len());
+    let measured = |(who, case): (usize, Case)| Measured {
+        case,
+        nanoseconds: Spread::of(took[who].clone()).median,
+        ratio: ratio(who),
+        noise: (who == 0).then_some(noise),
+    };
+    cases.into_iter().enumerate().map(measured).collect()
+}
+
+/// As many as a run of this case takes.
+fn iterations(case: &Case) -> u32 {
+    let mut times = 1;
+    loop {
+        let took = case.run(times);
+        if took * 4 > RUN {
+            return (f64::from(times) * RUN.as_secs_f64() / took.as_secs_f64()).max(1.0) as u32;
+        }
+        times *= 2;
+    }
+}

@@ -1,0 +1,182 @@
+//! The tables, in Markdown.
+
+use std::fmt::Write;
+
+use super::machine::Size;
+use crate::{
+    counts::{Counts, Row},
+    questions::Case,
+    ratios::{Measured, ROUNDS, RUN, Spread},
+};
+
+/// What each question is, and who cannot answer it.
+const QUESTIONS: &[(&str, &str, &str)] = &[
+    (
+        "gather",
+        "Gather one datagram from slices",
+        "Over a pair of AF_UNIX sockets; the receive is std's, for all. \
+      std has no vectored send of datagrams.",
+    ),
+    (
+        "scatter",
+        "Scatter one datagram into slices",
+        "Over a pair of AF_UNIX sockets; the send is std's, for all. \
+      std has no vectored receive of datagrams.",
+    ),
+    (
+        "copy_or_gather",
+        "Many small pieces: gather, or copy into one buffer",
+        "The kernel's cost of a slice against a copy.",
+    ),
+    (
+        "build",
+        "Build control data alone",
+        "nix, socket2 and quinn-udp build none without sending it; rustix knows no \
+      messages of IP.",
+    ),
+    (
+        "one_message",
+        "One UDP datagram, sent and received",
+        "Data, source, and what the control messages say. rustix and \
+      socket2 know no messages of IP; socket2's receive, which fills uninitialised memory, cannot be checked without \
+      `unsafe` and is left out. quinn-udp always enables ECN, PKTINFO, GRO and time stamps, so more arrives there.",
+    ),
+    (
+        "descriptors",
+        "Descriptors: sent, received, closed",
+        "std, socket2 and quinn-udp cannot. Sent from a list of \
+      borrowed descriptors; nix and C copy it into one of numbers first.",
+    ),
+    (
+        "batch",
+        "Batches of datagrams of 64 B",
+        "A system call for all (`libc`, `nix`) or for each (`one by one`); rustix \
+      sends in one call and receives one by one, quinn-udp the other way round. Ours has single sends and receives here.",
+    ),
+    (
+        "offload",
+        "Segments in one buffer: UDP_SEGMENT and UDP_GRO",
+        "`std, one by one` is what they save. rustix and \
+      socket2 have no such messages.",
+    ),
+];
+
+/// One table for each question: rows are shapes, columns are libraries.
+fn by_question<'a, T>(items: &'a [T], case: impl Fn(&T) -> &Case, cell: impl Fn(&'a T) -> String) -> String {
+    let mut text = String::new();
+    for (question, title, remark) in QUESTIONS {
+        let items: Vec<&T> = items.iter().filter(|item| case(item).question == *question).collect();
+        let (mut shapes, mut libraries) = (Vec::new(), Vec::new());
+        for item in &items {
+            let case = case(item);
+            if !shapes.contains(&&case.shape) {
+                shapes.push(&case.shape);
+            }
+            if !libraries.contains(&case.who) {
+                libraries.push(case.who);
+            }
+        }
+        write!(text, "### {title}\n\n{remark}\n\n| |").expect("room");
+        libraries.iter().for_each(|who| write!(text, " {who} |").expect("room"));
+        write!(text, "\n|---|{}\n", "---:|".repeat(libraries.len())).expect("room");
+        for shape in shapes {
+            write!(text, "| {shape} |").expect("room");
+            for who in &libraries {
+                let found = items.iter().find(|item| case(item).shape == *shape && case(item).who == *who);
+                write!(text, " {} |", found.map_or("-".into(), |item| cell(item))).expect("room");
+            }
+            text.push('\n');
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Instructions and allocations.
+pub fn counts(counts: &Counts) -> String {
+    let mut text = String::from(
+        "User-space instructions for one operation, and in brackets heap allocations, where there are any. `-`: the \
+         library cannot do it.\n\n",
+    );
+    text += &by_question(
+        &counts.cases,
+        |counted| &counted.case,
+        |counted| {
+            let instructions = counted.instructions.map_or("?".into(), |count| format!("{count:.0}"));
+            match counted.allocations {
+                0.0 => instructions,
+                allocations => format!("{instructions} [{allocations:.0}]"),
+            }
+        },
+    );
+    text +=
+        "### Control data alone, against C\n\nThe other libraries build or read none of these without a socket.\n\n";
+    text += "| | C | ours |\n|---|---:|---:|\n";
+    for Row { title, by_hand, ours, .. } in &counts.alone {
+        writeln!(text, "| {title} | {by_hand:.0} | {ours:.0} |").expect("room");
+    }
+    text += "\n### How it grows\n\nInstructions in all, and for each element more than in the row above. Of ours, the later \
+             elements may take no more than the earlier ones: the counting fails otherwise.\n\n\
+             | | C | ours | C, each more | ours, each more |\n|---|---:|---:|---:|---:|\n";
+    for Row { title, by_hand, ours, each } in &counts.growth {
+        let each = each.map_or("| |".into(), |(by_hand, ours)| format!("{by_hand:.2} | {ours:.2} |"));
+        writeln!(text, "| {title} | {by_hand:.0} | {ours:.0} | {each}").expect("room");
+    }
+    text
+}
+
+fn spread(Spread { low, median, high }: Spread) -> String {
+    format!("{median:.2} ({low:.2} to {high:.2})")
+}
+
+/// Times by that of the first library.
+pub fn ratios(measured: &[Measured]) -> String {
+    let mut text = String::from(
+        "The time of one operation by that of the first column in the same round: median (quartiles). In the first \
+         column, the first library by itself, so that what differs from 1 is noise.\n\n",
+    );
+    text += &by_question(measured, |one| &one.case, |one| spread(one.noise.unwrap_or(one.ratio)));
+    text
+}
+
+/// How each figure was measured, and its noise.
+pub(super) fn method(measured: &[Measured], seconds: u64) -> String {
+    let noise = || measured.iter().filter_map(|one| one.noise);
+    let (mut off, mut wide): (Vec<f64>, Vec<f64>) =
+        noise().map(|noise| ((noise.median - 1.0).abs(), noise.high - noise.low)).unzip();
+    off.sort_by(f64::total_cmp);
+    wide.sort_by(f64::total_cmp);
+    let (off, wide) = (off[off.len() * 9 / 10] * 100.0, wide[wide.len() / 2] * 100.0);
+    format!(
+        "## How it is measured\n\n\
+         Before it is measured, every contender passes the same message once, and what arrives is compared: bytes, control \
+         messages, descriptors.\n\n\
+         * **Instructions**: callgrind, of the program alone and not of the kernel. The difference between a long and a \
+         short run, {} operations, less an empty loop. They repeat to the instruction with the same compiler.\n\
+         * **Allocations**: by an allocator that counts, in 200 operations.\n\
+         * **Times**: the contenders of a row take turns, {ROUNDS} rounds in runs of {} ms, in an order that turns by one \
+         each round; a figure is the median over the rounds of the ratio within a round. All of it took {seconds} s. \
+         Noise, from the first contender, which runs twice in each round: the middle half of its ratios is {wide:.0} % \
+         wide (median over all rows), and nine of ten rows are less than {off:.1} % off. A difference smaller than that says \
+         nothing. Both ends are in one thread, so a figure holds the kernel's work for a send and a receive.\n\
+         * **Size and compile time**: `benches/size`.\n",
+        crate::counting::ITERATIONS,
+        RUN.as_millis(),
+    )
+}
+
+/// A small user's program.
+pub(super) fn sizes(sizes: &[Size]) -> String {
+    let mut text = String::from(
+        "## A small user's program\n\nIt sends one UDP datagram with a TTL and a source address, receives it, and reads TTL \
+         and destination (`benches/size`). std and rustix have no such messages: there it is the datagram alone. Built in \
+         release mode with one processor's cold cache of nothing, stripped.\n\n\
+         | | bytes | more than std | processor seconds of a cold build | crates |\n|---|---:|---:|---:|---:|\n",
+    );
+    let least = sizes.first().map_or(0, |size| size.bytes);
+    for Size { name, bytes, seconds, crates } in sizes {
+        let more = *bytes as i64 - least as i64;
+        writeln!(text, "| {name} | {bytes} | {more} | {seconds:.1} | {crates} |").expect("room");
+    }
+    text
+}
