@@ -93,18 +93,35 @@ pub fn port(name: &[u8]) -> u16 {
     u16::from_be_bytes([name[2], name[3]])
 }
 
+/// The headers of a batch, which are kept.
+pub struct Headers {
+    iov: [libc::iovec; BATCH],
+    headers: [libc::mmsghdr; BATCH],
+}
+
+impl Headers {
+    #[allow(clippy::new_without_default, reason = "one way to make it is enough")]
+    pub fn new() -> Self {
+        let header = libc::mmsghdr { msg_hdr: super::header(), msg_len: 0 };
+        Self { iov: [iovec(&[]); BATCH], headers: [header; BATCH] }
+    }
+}
+
 /// sendmmsg(2): each of these, up to [`BATCH`], to one address.
 #[inline(always)]
-pub fn send_batch<const N: usize>(socket: BorrowedFd<'_>, name: &[u8], data: &[[u8; N]]) -> usize {
-    let mut iov = [iovec(&[]); BATCH];
-    let mut headers = [libc::mmsghdr { msg_hdr: super::header(), msg_len: 0 }; BATCH];
+pub fn send_batch<const N: usize>(
+    socket: BorrowedFd<'_>,
+    name: &[u8],
+    data: &[[u8; N]],
+    Headers { iov, headers }: &mut Headers,
+) -> usize {
     let count = data.len().min(BATCH);
-    for ((header, iov), data) in headers.iter_mut().zip(&mut iov).zip(data) {
+    for ((header, iov), data) in headers.iter_mut().zip(iov).zip(data) {
         *iov = iovec(data);
         super::to(&mut header.msg_hdr, name);
         super::gather(&mut header.msg_hdr, std::slice::from_ref(iov));
     }
-    // SAFETY: each header describes borrowed memory, which sendmmsg only reads, but for `msg_len`.
+    // SAFETY: each of so many headers describes borrowed memory, which sendmmsg only reads.
     let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), count as _, super::SEND_FLAGS as _) };
     assert!(sent >= 0, "{}", std::io::Error::last_os_error());
     sent as usize
@@ -116,13 +133,14 @@ pub struct Room<const N: usize> {
     pub data: [[u8; N]; BATCH],
     names: [Aligned<16>; BATCH],
     control: [Aligned<64>; BATCH],
+    headers: Headers,
 }
 
 impl<const N: usize> Room<N> {
     #[allow(clippy::new_without_default, reason = "one way to make it is enough")]
     pub fn new() -> Self {
         let (names, control) = ([const { Aligned([0; 16]) }; BATCH], [const { Aligned([0; 64]) }; BATCH]);
-        Self { data: [[0; N]; BATCH], names, control }
+        Self { data: [[0; N]; BATCH], names, control, headers: Headers::new() }
     }
 }
 
@@ -134,20 +152,20 @@ pub fn receive_batch<const N: usize>(
     room: &mut Room<N>,
     mut each: impl FnMut(usize, usize, u16, &libc::msghdr),
 ) -> usize {
-    let mut iov = [iovec(&[]); BATCH];
-    let mut headers = [libc::mmsghdr { msg_hdr: super::header(), msg_len: 0 }; BATCH];
-    for (n, header) in headers.iter_mut().enumerate() {
+    let (count, Headers { iov, headers }) = (count.min(BATCH), &mut room.headers);
+    for n in 0..count {
         iov[n] = iovec_mut(&mut room.data[n]);
-        header.msg_hdr.msg_iov = &mut iov[n];
-        header.msg_hdr.msg_iovlen = 1;
-        header.msg_hdr.msg_name = room.names[n].0.as_mut_ptr().cast();
-        header.msg_hdr.msg_namelen = room.names[n].0.len() as _;
-        header.msg_hdr.msg_control = room.control[n].0.as_mut_ptr().cast();
-        header.msg_hdr.msg_controllen = room.control[n].0.len() as _;
+        let header = &mut headers[n].msg_hdr;
+        header.msg_iov = &mut iov[n];
+        header.msg_iovlen = 1;
+        header.msg_name = room.names[n].0.as_mut_ptr().cast();
+        header.msg_namelen = room.names[n].0.len() as _;
+        header.msg_control = room.control[n].0.as_mut_ptr().cast();
+        header.msg_controllen = room.control[n].0.len() as _;
     }
-    let (fd, count, flags) = (socket.as_raw_fd(), count.min(BATCH) as _, super::RECV_FLAGS | libc::MSG_DONTWAIT);
-    // SAFETY: each header describes memory that is borrowed exclusively; no timeout is given.
-    let came = unsafe { libc::recvmmsg(fd, headers.as_mut_ptr(), count, flags as _, std::ptr::null_mut()) };
+    let (fd, flags, wait) = (socket.as_raw_fd(), super::RECV_FLAGS | libc::MSG_DONTWAIT, std::ptr::null_mut());
+    // SAFETY: each of so many headers describes memory that is borrowed exclusively; no timeout is given.
+    let came = unsafe { libc::recvmmsg(fd, headers.as_mut_ptr(), count as _, flags as _, wait) };
     assert!(came >= 0, "{}", std::io::Error::last_os_error());
     for (n, (header, name)) in headers.iter().zip(&room.names).take(came as usize).enumerate() {
         each(n, header.msg_len as usize, port(&name.0), &header.msg_hdr);

@@ -60,14 +60,14 @@ fn group(cases: Vec<Case>) -> Vec<Measured> {
     let times = iterations(&cases[0]);
     // The last contender is the first one again.
     let contenders = cases.len() + 1;
-    let mut took: Vec<Vec<f64>> = vec![vec![0.0; ROUNDS]; contenders];
+    let mut took: Vec<Vec<f64>> = vec![Vec::new(); contenders];
     for round in 0..ROUNDS {
         for turn in 0..contenders {
             let who = (turn + round) % contenders;
-            took[who][round] = cases[who % cases.len()].run(times).as_nanos() as f64 / f64::from(times);
+            took[who].push(cases[who % cases.len()].run(times).as_nanos() as f64 / f64::from(times));
         }
     }
-    let ratio = |who: usize| Spread::of((0..ROUNDS).map(|round| took[who][round] / took[0][round]).collect());
+    let ratio = |who: usize| Spread::of(took[who].iter().zip(&took[0]).map(|(this, first)| this / first).collect());
     let noise = ratio(cases.len());
     let measured = |(who, case): (usize, Case)| Measured {
         case,

@@ -17,7 +17,7 @@ use nix::{
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use rustix::net::{MMsgHdr, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, SocketAddrAny};
 
-use super::{Case, time};
+use super::{Case, list, time};
 use crate::c::{self, udp::BATCH};
 
 /// Bytes of each datagram.
@@ -31,12 +31,12 @@ pub(super) fn cases() -> Vec<Case> {
             let case = Case::new("batch", format!("{count} {shape}"), who, move |times| run(count, times));
             cases.push(case.elements(count).bytes(count * SIZE));
         };
-        add("datagrams", "libc, one by one", libc_loop);
-        add("datagrams", "libc", libc);
-        add("datagrams", "ours, one by one", ours_loop);
-        add("datagrams", "nix", nix);
-        add("datagrams", "rustix", rustix);
-        add("datagrams", "std, one by one", std_loop);
+        add("plain", "libc, one by one", libc_loop);
+        add("plain", "libc", libc);
+        add("plain", "ours, one by one", ours_loop);
+        add("plain", "nix", nix);
+        add("plain", "rustix", rustix);
+        add("plain", "std, one by one", std_loop);
         add("with PKTINFO", "libc, one by one", libc_info_loop);
         add("with PKTINFO", "libc", libc_info);
         add("with PKTINFO", "ours, one by one", ours_info_loop);
@@ -122,15 +122,14 @@ fn ours_info_loop(count: usize, times: u32) -> Duration {
     })
 }
 
-fn send_libc(socket: &UdpSocket, to: SocketAddrV4, data: &Data) {
-    let to = SockAddr::from(SocketAddr::V4(to));
-    assert_eq!(c::udp::send_batch(socket.as_fd(), to.as_bytes(), data), data.len());
-}
-
 #[inline(always)]
 fn batch_libc(count: usize, times: u32, sockets: (UdpSocket, UdpSocket), info: bool) -> Duration {
-    let mut room = c::udp::Room::<SIZE>::new();
-    trip(count, times, sockets, info, send_libc, |socket, count, each| {
+    let (mut headers, mut room) = (c::udp::Headers::new(), c::udp::Room::<SIZE>::new());
+    let send = |socket: &UdpSocket, to, data: &Data| {
+        let to = SockAddr::from(SocketAddr::V4(to));
+        assert_eq!(c::udp::send_batch(socket.as_fd(), to.as_bytes(), data, &mut headers), data.len());
+    };
+    trip(count, times, sockets, info, send, |socket, count, each| {
         let mut found = [(0, 0, None); BATCH];
         let came = c::udp::receive_batch(socket.as_fd(), count, &mut room, |n, len, port, header| {
             found[n] = (len, port, if info { c::parse(header).0.map(destination) } else { None });
@@ -187,22 +186,16 @@ fn batch_nix(count: usize, times: u32, sockets: (UdpSocket, UdpSocket), room: Op
     let mut rooms = MultiHeaders::<SockaddrIn>::preallocate(BATCH, room);
     let mut buffers = [[0; SIZE]; BATCH];
     let send = |socket: &UdpSocket, to, data: &Data| {
-        let to = [Some(SockaddrIn::from(to)); BATCH];
-        let mut slices = [[IoSlice::new(&[])]; BATCH];
-        for (slice, data) in slices.iter_mut().zip(data) {
-            *slice = [IoSlice::new(data)];
-        }
-        let (slices, to, flags) = (&slices[..data.len()], &to[..data.len()], MsgFlags::MSG_NOSIGNAL);
-        let sent = nix_socket::sendmmsg(socket.as_raw_fd(), &mut headers, slices, to, [], flags).unwrap();
+        let to = list(data.iter().map(|_| Some(SockaddrIn::from(to))));
+        let slices = list(data.iter().map(|data| [IoSlice::new(data)]));
+        let flags = MsgFlags::MSG_NOSIGNAL;
+        let sent = nix_socket::sendmmsg(socket.as_raw_fd(), &mut headers, slices.iter(), &to[..], [], flags).unwrap();
         assert_eq!(sent.count(), data.len());
     };
     trip(count, times, sockets, info, send, |socket, count, each| {
-        let mut rest = buffers[..count].iter_mut();
-        let mut slices: [_; BATCH] =
-            std::array::from_fn(|_| [IoSliceMut::new(rest.next().map_or(&mut [][..], |data| data))]);
-        let (fd, slices, flags) = (socket.as_raw_fd(), &mut slices[..count], MsgFlags::MSG_DONTWAIT);
-        let mut came = 0;
-        for message in nix_socket::recvmmsg(fd, &mut rooms, slices, flags, None).unwrap() {
+        let mut slices = list(buffers[..count].iter_mut().map(|data| [IoSliceMut::new(data)]));
+        let (fd, flags, mut came) = (socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT, 0);
+        for message in nix_socket::recvmmsg(fd, &mut rooms, slices.iter_mut(), flags, None).unwrap() {
             let mut to = None;
             if info {
                 for message in message.cmsgs().unwrap() {
@@ -232,17 +225,11 @@ fn rustix(count: usize, times: u32) -> Duration {
     let (mut data, mut room) = ([0; SIZE], [MaybeUninit::uninit(); 64]);
     let send = |socket: &UdpSocket, to: SocketAddrV4, data: &Data| {
         let to = SocketAddrAny::from(SocketAddr::V4(to));
-        let mut slices = [[IoSlice::new(&[])]; BATCH];
-        for (slice, data) in slices.iter_mut().zip(data) {
-            *slice = [IoSlice::new(data)];
-        }
-        let mut none: [SendAncillaryBuffer<'_, '_, '_>; BATCH] = std::array::from_fn(|_| Default::default());
-        let mut rest = slices.iter().zip(&mut none);
-        let mut headers: [_; BATCH] = std::array::from_fn(|_| {
-            let (slices, none) = rest.next().unwrap();
-            MMsgHdr::new_with_addr(&to, slices, none)
-        });
-        let sent = rustix::net::sendmmsg(socket, &mut headers[..data.len()], SendFlags::NOSIGNAL).unwrap();
+        let slices = list(data.iter().map(|data| [IoSlice::new(data)]));
+        let mut none = list(data.iter().map(|_| SendAncillaryBuffer::default()));
+        let mut headers =
+            list(slices.iter().zip(none.iter_mut()).map(|(slices, none)| MMsgHdr::new_with_addr(&to, slices, none)));
+        let sent = rustix::net::sendmmsg(socket, &mut headers, SendFlags::NOSIGNAL).unwrap();
         assert_eq!(sent, data.len());
     };
     trip(count, times, sockets(), false, send, |socket, _, each| {
@@ -273,7 +260,7 @@ fn quinn_info(count: usize, times: u32) -> Duration {
     let (a, b) = sockets();
     let sender = UdpSocketState::new(UdpSockRef::from(&a)).unwrap();
     let receiver = UdpSocketState::new(UdpSockRef::from(&b)).unwrap();
-    let mut buffers = [[0; SIZE]; BATCH];
+    let (mut buffers, mut meta) = ([[0; SIZE]; BATCH], [RecvMeta::default(); BATCH]);
     let send = |socket: &UdpSocket, to, data: &Data| {
         for contents in data {
             let destination = SocketAddr::V4(to);
@@ -282,11 +269,8 @@ fn quinn_info(count: usize, times: u32) -> Duration {
         }
     };
     trip(count, times, (a, b), true, send, |socket, count, each| {
-        let mut meta = [RecvMeta::default(); BATCH];
-        let mut rest = buffers[..count].iter_mut();
-        let mut slices: [_; BATCH] =
-            std::array::from_fn(|_| IoSliceMut::new(rest.next().map_or(&mut [][..], |data| data)));
-        let came = receiver.recv(socket.into(), &mut slices[..count], &mut meta).unwrap();
+        let mut slices = list(buffers[..count].iter_mut().map(|data| IoSliceMut::new(data)));
+        let came = receiver.recv(socket.into(), &mut slices, &mut meta).unwrap();
         for (meta, data) in meta[..came].iter().zip(&buffers) {
             let to = match meta.dst_ip {
                 Some(IpAddr::V4(to)) => Some(to),

@@ -8,7 +8,7 @@ use std::{
 
 use ancillary::MsgHdr;
 
-use super::{Case, pattern, time};
+use super::{Case, list, pattern, time};
 use crate::c;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -69,11 +69,8 @@ fn ours_copied(count: usize, size: usize, times: u32) -> Duration {
 
 fn libc(count: usize, size: usize, times: u32) -> Duration {
     trip(count, size, times, |socket, pieces| {
-        let mut iov = [c::iovec(&[]); 64];
-        for (entry, piece) in iov.iter_mut().zip(pieces) {
-            *entry = c::iovec(piece);
-        }
-        c::send(socket.as_fd(), &iov[..pieces.len()], &[])
+        let iov = list(pieces.iter().map(|piece| c::iovec(piece)));
+        c::send(socket.as_fd(), &iov, &[])
     })
 }
 

@@ -15,11 +15,8 @@ use nix::sys::socket::{self as nix_socket, MsgFlags};
 use rustix::net::{SendAncillaryBuffer, SendFlags};
 use socket2::SockRef;
 
-use super::{Case, pattern, time};
+use super::{Case, List, list, pattern, time};
 use crate::c;
-
-/// As many slices as are gathered at most.
-const MOST: usize = 64;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -57,12 +54,8 @@ fn trip(total: usize, count: usize, times: u32, send: impl Fn(&UnixDatagram, &[&
 
 /// The list that most libraries want.
 #[inline(always)]
-fn slices<'a>(pieces: &[&'a [u8]]) -> [IoSlice<'a>; MOST] {
-    let mut slices = [IoSlice::new(&[]); MOST];
-    for (slice, piece) in slices.iter_mut().zip(pieces) {
-        *slice = IoSlice::new(piece);
-    }
-    slices
+fn slices<'a>(pieces: &[&'a [u8]]) -> List<IoSlice<'a>> {
+    list(pieces.iter().map(|piece| IoSlice::new(piece)))
 }
 
 fn ours(total: usize, count: usize, times: u32) -> Duration {
@@ -76,37 +69,30 @@ fn ours(total: usize, count: usize, times: u32) -> Duration {
 }
 
 fn ours_slices(total: usize, count: usize, times: u32) -> Duration {
-    trip(total, count, times, |socket, pieces| {
-        MsgHdr::new().slices(&slices(pieces)[..pieces.len()]).send(socket).unwrap()
-    })
+    trip(total, count, times, |socket, pieces| MsgHdr::new().slices(&slices(pieces)).send(socket).unwrap())
 }
 
 fn libc(total: usize, count: usize, times: u32) -> Duration {
     trip(total, count, times, |socket, pieces| {
-        let mut iov = [c::iovec(&[]); MOST];
-        for (entry, piece) in iov.iter_mut().zip(pieces) {
-            *entry = c::iovec(piece);
-        }
-        c::send(socket.as_fd(), &iov[..pieces.len()], &[])
+        let iov = list(pieces.iter().map(|piece| c::iovec(piece)));
+        c::send(socket.as_fd(), &iov, &[])
     })
 }
 
 fn nix(total: usize, count: usize, times: u32) -> Duration {
     trip(total, count, times, |socket, pieces| {
-        let slices = &slices(pieces)[..pieces.len()];
+        let slices = &slices(pieces);
         nix_socket::sendmsg::<()>(socket.as_raw_fd(), slices, &[], MsgFlags::MSG_NOSIGNAL, None).unwrap()
     })
 }
 
 fn rustix(total: usize, count: usize, times: u32) -> Duration {
     trip(total, count, times, |socket, pieces| {
-        let (slices, mut control) = (&slices(pieces)[..pieces.len()], SendAncillaryBuffer::default());
+        let (slices, mut control) = (&slices(pieces), SendAncillaryBuffer::default());
         rustix::net::sendmsg(socket, slices, &mut control, SendFlags::NOSIGNAL).unwrap()
     })
 }
 
 fn socket2(total: usize, count: usize, times: u32) -> Duration {
-    trip(total, count, times, |socket, pieces| {
-        SockRef::from(socket).send_vectored(&slices(pieces)[..pieces.len()]).unwrap()
-    })
+    trip(total, count, times, |socket, pieces| SockRef::from(socket).send_vectored(&slices(pieces)).unwrap())
 }

@@ -11,8 +11,11 @@ mod scatter;
 
 use std::{
     hint::black_box,
+    mem::ManuallyDrop,
     time::{Duration, Instant},
 };
+
+use arrayvec::ArrayVec;
 
 /// One library doing one thing.
 pub struct Case {
@@ -76,6 +79,15 @@ fn time(times: u32, mut f: impl FnMut()) -> Duration {
         f();
     }
     start.elapsed()
+}
+
+/// A list of slices or headers, made for each message: as in C, only what is used of it is written, and nothing happens when
+/// it goes, so that it can be borrowed for as long as it lives.
+type List<T> = ManuallyDrop<ArrayVec<T, 64>>;
+
+#[inline(always)]
+fn list<T>(items: impl Iterator<Item = T>) -> List<T> {
+    ManuallyDrop::new(items.collect())
 }
 
 /// Bytes that differ from their neighbours.

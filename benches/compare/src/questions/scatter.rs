@@ -15,7 +15,7 @@ use nix::sys::socket::{self as nix_socket, MsgFlags, UnixAddr};
 use rustix::net::{RecvAncillaryBuffer, RecvFlags};
 use socket2::SockRef;
 
-use super::{Case, pattern, time};
+use super::{Case, List, list, pattern, time};
 use crate::c;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -28,6 +28,7 @@ pub(super) fn cases() -> Vec<Case> {
             };
             add("libc", libc);
             add("ours", ours);
+            add("ours, slices", ours_slices);
             add("nix", nix);
             add("rustix", rustix);
             add("socket2", socket2);
@@ -54,12 +55,10 @@ fn trip(
     })
 }
 
-/// The list that most libraries want: how many, and they.
+/// The list that most libraries want.
 #[inline(always)]
-fn slices(data: &mut [u8], piece: usize) -> (usize, [IoSliceMut<'_>; 64]) {
-    let mut pieces = data.chunks_mut(piece);
-    let count = pieces.len();
-    (count, std::array::from_fn(|_| IoSliceMut::new(pieces.next().unwrap_or_default())))
+fn slices(data: &mut [u8], piece: usize) -> List<IoSliceMut<'_>> {
+    list(data.chunks_mut(piece).map(IoSliceMut::new))
 }
 
 fn ours(total: usize, count: usize, times: u32) -> Duration {
@@ -73,41 +72,43 @@ fn ours(total: usize, count: usize, times: u32) -> Duration {
     })
 }
 
+fn ours_slices(total: usize, count: usize, times: u32) -> Duration {
+    let mut control = ControlBuf::<()>::new();
+    trip(total, count, times, |socket, data, piece| {
+        let mut slices = slices(data, piece);
+        MsgHdrMut::new().slices(&mut slices).recv(socket, &mut control).unwrap().len()
+    })
+}
+
 fn libc(total: usize, count: usize, times: u32) -> Duration {
     let (mut control, mut name) = (c::Aligned([0; 256]), c::Aligned([0; 128]));
-    // The closure owns them, so that each run of a case has its own.
-    trip(total, count, times, move |socket, data, piece| {
-        let (pieces, mut iov) = (data.chunks_mut(piece), [c::iovec(&[]); 64]);
-        let count = pieces.len();
-        for (entry, piece) in iov.iter_mut().zip(pieces) {
-            *entry = c::iovec_mut(piece);
-        }
+    trip(total, count, times, |socket, data, piece| {
+        let mut iov = list(data.chunks_mut(piece).map(c::iovec_mut));
         // SAFETY: the entries describe distinct pieces of `data`.
-        unsafe { c::receive(socket.as_fd(), &mut iov[..count], &mut control.0, &mut name.0) }.0
+        unsafe { c::receive(socket.as_fd(), &mut iov, &mut control.0, &mut name.0) }.0
     })
 }
 
 fn nix(total: usize, count: usize, times: u32) -> Duration {
     let mut control = [0; 256];
     trip(total, count, times, |socket, data, piece| {
-        let (count, mut slices) = slices(data, piece);
-        let (slices, flags) = (&mut slices[..count], MsgFlags::MSG_CMSG_CLOEXEC);
-        nix_socket::recvmsg::<UnixAddr>(socket.as_raw_fd(), slices, Some(&mut control), flags).unwrap().bytes
+        let (mut slices, flags) = (slices(data, piece), MsgFlags::MSG_CMSG_CLOEXEC);
+        nix_socket::recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut slices, Some(&mut control), flags).unwrap().bytes
     })
 }
 
 fn rustix(total: usize, count: usize, times: u32) -> Duration {
     let mut room = [std::mem::MaybeUninit::uninit(); 256];
     trip(total, count, times, |socket, data, piece| {
-        let (count, mut slices) = slices(data, piece);
+        let mut slices = slices(data, piece);
         let mut control = RecvAncillaryBuffer::new(&mut room);
-        rustix::net::recvmsg(socket, &mut slices[..count], &mut control, RecvFlags::CMSG_CLOEXEC).unwrap().bytes
+        rustix::net::recvmsg(socket, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC).unwrap().bytes
     })
 }
 
 fn socket2(total: usize, count: usize, times: u32) -> Duration {
     trip(total, count, times, |socket, data, piece| {
-        let (count, mut slices) = slices(data, piece);
-        (&*SockRef::from(socket)).read_vectored(&mut slices[..count]).unwrap()
+        let mut slices = slices(data, piece);
+        (&*SockRef::from(socket)).read_vectored(&mut slices).unwrap()
     })
 }

@@ -38,7 +38,7 @@ pub(super) fn draw(folder: &Path, counts: &Counts, measured: &[Measured]) {
         let (name, title) = (format!("{question}.svg"), format!("{title}: bytes per nanosecond, ours and C"));
         lines_plot(&file(&name), &title, "slices", "GB/s", true, &lines);
     }
-    let batch = per_count(measured, "batch", "datagrams", |one| one.ratio.median);
+    let batch = per_count(measured, "batch", "plain", |one| one.ratio.median);
     lines_plot(
         &file("batch.svg"),
         "Datagrams of 64 B, by C with one call for each",
