@@ -1,5 +1,5 @@
-//! `counts`: instructions and allocations; fails if a bound is broken. `ratios`: times as ratios, in about two minutes.
-//! `report`: both, size and compile time, written to docs/performance.md with plots; `benches/report` calls it.
+//! `counts`: instructions and allocations; fails if a bound is broken. `ratios`: times as ratios, in about two minutes, or
+//! those of one question, `ratios gather`. `report`: both, size and compile time, written to docs/performance.md with plots; `benches/report` calls it.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -60,13 +60,15 @@ fn main() -> ExitCode {
             print!("{}", report::tables::counts(&counts));
             counts.broken
         }
-        ["ratios"] => {
-            print!("{}", report::tables::ratios(&ratios::measure(questions::all())));
+        ["ratios", ref wanted @ ..] => {
+            let mut cases = questions::all();
+            cases.retain(|case| wanted.is_empty() || wanted.contains(&case.question));
+            print!("{}", report::tables::ratios(&ratios::measure(cases)));
             Vec::new()
         }
         ["report"] => report::write(allocated),
         _ => {
-            eprintln!("compare counts | ratios | report");
+            eprintln!("compare counts | ratios [QUESTION ...] | report");
             return ExitCode::FAILURE;
         }
     };

@@ -25,7 +25,7 @@ pub(super) fn describe() -> String {
     let tree = output(&cargo, &["tree", "--offline", "--quiet", "--prefix", "none", "--depth", "1"]);
     let version = |name: &str| {
         let line = tree.lines().find(|line| line.split(' ').next() == Some(name));
-        line.and_then(|line| line.split(' ').nth(1)).unwrap_or("unknown").to_owned()
+        line.and_then(|line| line.split(" v").nth(1)).unwrap_or("unknown").to_owned()
     };
     let contenders = ["nix", "rustix", "socket2", "quinn-udp"].map(|name| format!("{name} {}", version(name)));
     let rows = [
@@ -35,9 +35,9 @@ pub(super) fn describe() -> String {
         ("cores", thread::available_parallelism().map_or("unknown".into(), |cores| cores.to_string())),
         ("load before", load.split(' ').next().unwrap_or_default().into()),
         ("Linux", kernel.trim().into()),
-        ("glibc", first_line(&output("ldd", &["--version"])).into()),
-        ("rustc", output("rustc", &["--version"])),
-        ("valgrind", output("valgrind", &["--version"])),
+        ("glibc", first_line(&output("ldd", &["--version"])).trim_start_matches("ldd ").into()),
+        ("rustc", output("rustc", &["--version"]).trim_start_matches("rustc ").into()),
+        ("valgrind", output("valgrind", &["--version"]).trim_start_matches("valgrind-").into()),
         ("contenders", contenders.join(", ")),
     ];
     let rows = rows.map(|(what, value)| format!("| {what} | {value} |\n"));

@@ -8,6 +8,9 @@ use crate::{counts::Counts, ratios::Measured};
 
 const SIZE: (u32, u32) = (760, 420);
 
+/// Room for the names of the lines, right of the plot.
+const LEGEND: u32 = 150;
+
 /// The colours of the lines: blue, orange, green, red, violet, brown.
 const COLOURS: [RGBColor; 6] = [
     RGBColor(31, 119, 180),
@@ -88,7 +91,8 @@ fn throughput(measured: &[Measured], question: &str) -> Vec<Line> {
         match lines.iter_mut().find(|line| line.name == name) {
             Some(line) => line.points.push(point),
             None => {
-                let colour = COLOURS[lines.len() / 2];
+                let RGBColor(red, green, blue) = COLOURS[lines.len() / 2];
+                let colour = if dashed { RGBColor(red / 2, green / 2, blue / 2) } else { RGBColor(red, green, blue) };
                 lines.push(Line { name, colour, dashed, points: vec![point] });
             }
         }
@@ -122,7 +126,12 @@ fn lines_plot(file: &Path, title: &str, x: &str, y: &str, logarithmic: bool, lin
     let root = SVGBackend::new(file, SIZE).into_drawing_area();
     root.fill(&WHITE).expect("a plot");
     let mut builder = ChartBuilder::on(&root);
-    builder.caption(title, ("sans-serif", 18)).margin(12).x_label_area_size(40).y_label_area_size(56);
+    builder
+        .caption(title, ("sans-serif", 18))
+        .margin(12)
+        .margin_right(LEGEND)
+        .x_label_area_size(40)
+        .y_label_area_size(56);
     if logarithmic {
         let chart = builder.build_cartesian_2d(columns.log_scale(), (low * 0.8..high * 1.25).log_scale());
         lines_on(chart.expect("a plot"), x, y, lines);
@@ -141,23 +150,25 @@ fn lines_on<'a, Y>(
 ) where
     Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
-    chart.configure_mesh().x_desc(x).y_desc(y).light_line_style(TRANSPARENT).draw().expect("a mesh");
-    for line in lines {
-        let style = line.colour.stroke_width(2);
+    let whole = |count: &f64| format!("{count:.0}");
+    let mut mesh = chart.configure_mesh();
+    mesh.x_desc(x).y_desc(y).light_line_style(TRANSPARENT).x_label_formatter(&whole).draw().expect("a mesh");
+    // Dashes over the lines, so that both are seen where they meet.
+    for line in lines.iter().filter(|line| !line.dashed).chain(lines.iter().filter(|line| line.dashed)) {
+        let style = line.colour.stroke_width(if line.dashed { 1 } else { 3 });
+        let points = || line.points.iter().copied();
+        let drawn = if line.dashed {
+            chart.draw_series(DashedLineSeries::new(points(), 6, 5, style))
+        } else {
+            chart.draw_series(LineSeries::new(points(), style))
+        };
         let legend = move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style);
-        let dash = if line.dashed { (6, 5) } else { (1, 0) };
-        let series = DashedLineSeries::new(line.points.iter().copied(), dash.0, dash.1, style);
-        chart.draw_series(series).expect("a line").label(&line.name).legend(legend);
-        let marks = line.points.iter().map(|point| Circle::new(*point, 3, line.colour.filled()));
-        chart.draw_series(marks).expect("its points");
+        drawn.expect("a line").label(&line.name).legend(legend);
+        chart.draw_series(points().map(|point| Circle::new(point, 3, line.colour.filled()))).expect("its points");
     }
+    let right = chart.plotting_area().dim_in_pixel().0 as i32 + 8;
     let mut labels = chart.configure_series_labels();
-    labels
-        .position(SeriesLabelPosition::MiddleRight)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.3))
-        .draw()
-        .expect("a legend");
+    labels.position(SeriesLabelPosition::Coordinate(right, 0)).draw().expect("a legend");
 }
 
 /// A bar for each: low, median, high; the bar ends at the median, and a thin line goes from low to high.

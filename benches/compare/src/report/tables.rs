@@ -66,6 +66,9 @@ fn by_question<'a, T>(items: &'a [T], case: impl Fn(&T) -> &Case, cell: impl Fn(
     let mut text = String::new();
     for (question, title, remark) in QUESTIONS {
         let items: Vec<&T> = items.iter().filter(|item| case(item).question == *question).collect();
+        if items.is_empty() {
+            continue;
+        }
         let (mut shapes, mut libraries) = (Vec::new(), Vec::new());
         for item in &items {
             let case = case(item);
@@ -96,7 +99,7 @@ fn by_question<'a, T>(items: &'a [T], case: impl Fn(&T) -> &Case, cell: impl Fn(
 pub fn counts(counts: &Counts) -> String {
     let mut text = String::from(
         "User-space instructions for one operation, and in brackets heap allocations, where there are any. `-`: the \
-         library cannot do it.\n\n",
+         library cannot do it. How large a slice is makes no difference, since the kernel copies.\n\n",
     );
     text += &by_question(
         &counts.cases,
@@ -158,7 +161,7 @@ pub(super) fn method(measured: &[Measured], seconds: u64) -> String {
          each round; a figure is the median over the rounds of the ratio within a round. All of it took {seconds} s. \
          Noise, from the first contender, which runs twice in each round: the middle half of its ratios is {wide:.0} % \
          wide (median over all rows), and nine of ten rows are less than {off:.1} % off. A difference smaller than that says \
-         nothing. Both ends are in one thread, so a figure holds the kernel's work for a send and a receive.\n\
+         nothing, and where the compiler has put the code may add a percent. Both ends are in one thread, so a figure holds the kernel's work for a send and a receive.\n\
          * **Size and compile time**: `benches/size`.\n",
         crate::counting::ITERATIONS,
         RUN.as_millis(),
@@ -169,8 +172,8 @@ pub(super) fn method(measured: &[Measured], seconds: u64) -> String {
 pub(super) fn sizes(sizes: &[Size]) -> String {
     let mut text = String::from(
         "## A small user's program\n\nIt sends one UDP datagram with a TTL and a source address, receives it, and reads TTL \
-         and destination (`benches/size`). std and rustix have no such messages: there it is the datagram alone. Built in \
-         release mode with one processor's cold cache of nothing, stripped.\n\n\
+         and destination (`benches/size`). std and rustix have no such messages: there it is the datagram alone. Built \
+         in release mode and stripped; the seconds are the least of three builds of everything, dependencies included.\n\n\
          | | bytes | more than std | processor seconds of a cold build | crates |\n|---|---:|---:|---:|---:|\n",
     );
     let least = sizes.first().map_or(0, |size| size.bytes);
