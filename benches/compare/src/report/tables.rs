@@ -62,7 +62,12 @@ const QUESTIONS: &[(&str, &str, &str)] = &[
 ];
 
 /// One table for each question: rows are shapes, columns are libraries.
-fn by_question<'a, T>(items: &'a [T], case: impl Fn(&T) -> &Case, cell: impl Fn(&'a T) -> String) -> String {
+fn by_question<'a, T>(
+    items: &'a [T],
+    remarks: bool,
+    case: impl Fn(&T) -> &Case,
+    cell: impl Fn(&'a T) -> String,
+) -> String {
     let mut text = String::new();
     for (question, title, remark) in QUESTIONS {
         let items: Vec<&T> = items.iter().filter(|item| case(item).question == *question).collect();
@@ -79,7 +84,11 @@ fn by_question<'a, T>(items: &'a [T], case: impl Fn(&T) -> &Case, cell: impl Fn(
                 libraries.push(case.who);
             }
         }
-        write!(text, "### {title}\n\n{remark}\n\n| |").expect("room");
+        write!(text, "### {title}\n\n").expect("room");
+        if remarks {
+            write!(text, "{remark}\n\n").expect("room");
+        }
+        text += "| |";
         libraries.iter().for_each(|who| write!(text, " {who} |").expect("room"));
         write!(text, "\n|---|{}\n", "---:|".repeat(libraries.len())).expect("room");
         for shape in shapes {
@@ -103,6 +112,7 @@ pub fn counts(counts: &Counts) -> String {
     );
     text += &by_question(
         &counts.cases,
+        true,
         |counted| &counted.case,
         |counted| {
             let instructions = counted.instructions.map_or("?".into(), |count| format!("{count:.0}"));
@@ -138,7 +148,7 @@ pub fn ratios(measured: &[Measured]) -> String {
         "The time of one operation by that of the first column in the same round: median (quartiles). In the first \
          column, the first library by itself, so that what differs from 1 is noise.\n\n",
     );
-    text += &by_question(measured, |one| &one.case, |one| spread(one.noise.unwrap_or(one.ratio)));
+    text += &by_question(measured, false, |one| &one.case, |one| spread(one.noise.unwrap_or(one.ratio)));
     text
 }
 
@@ -161,7 +171,8 @@ pub(super) fn method(measured: &[Measured], seconds: u64) -> String {
          each round; a figure is the median over the rounds of the ratio within a round. All of it took {seconds} s. \
          Noise, from the first contender, which runs twice in each round: the middle half of its ratios is {wide:.0} % \
          wide (median over all rows), and nine of ten rows are less than {off:.1} % off. A difference smaller than that says \
-         nothing, and where the compiler has put the code may add a percent. Both ends are in one thread, so a figure holds the kernel's work for a send and a receive.\n\
+         nothing. Where the compiler has put the code adds to it: little to a system call, much to what takes nanoseconds, as \
+         building control data alone does. Both ends are in one thread, so a figure holds the kernel's work for a send and a receive.\n\
          * **Size and compile time**: `benches/size`.\n",
         crate::counting::ITERATIONS,
         RUN.as_millis(),
