@@ -148,6 +148,6 @@ impl MsgHdr<'_> {
         // If the first slice is half sent, a list of its own begins with its rest.
         let mut list = [IoSlice::new(&[]); sys::INLINE_SLICES];
         let rest = sys::rest_of(self.data_slices(), skip, &mut list);
-        sys::sendmsg(&socket, name, rest, control, flags)
+        sys::send(&socket, name, rest, control, flags)
     }
 }

@@ -169,7 +169,7 @@ impl<'a> MsgHdr<'a> {
         if self.failure.is_some() || (!control.is_empty() && slices.first().is_none_or(|slice| slice.is_empty())) {
             self.check(socket.as_fd())?;
         }
-        match sys::sendmsg(&socket, self.name.get(), slices, control, self.flags.bits()) {
+        match sys::send(&socket, self.name.get(), slices, control, self.flags.bits()) {
             Ok(sent) => Ok(sent),
             Err(error) if slices.len() > sys::MAX_SLICES => Err(self.too_many_slices(error)),
             Err(error) => self.explain(socket.as_fd(), error),
@@ -206,7 +206,7 @@ impl<'a> MsgHdr<'a> {
     #[inline(never)]
     fn explain(&self, socket: BorrowedFd<'_>, error: io::Error) -> io::Result<usize> {
         let plain = other_name(socket, self.name.get(), error)?;
-        sys::sendmsg(&socket, Some(&plain), self.data_slices(), self.control_bytes(), self.flags.bits())
+        sys::send(&socket, Some(&plain), self.data_slices(), self.control_bytes(), self.flags.bits())
     }
 
     /// Hands the message to foreign code as a C `struct msghdr`, valid during the call.

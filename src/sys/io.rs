@@ -84,21 +84,29 @@ pub(crate) fn sendmsg(
 ) -> io::Result<usize> {
     with_msghdr(name, slices, control, |header| {
         let socket = socket.as_fd();
-        loop {
+        retried(|| {
             // SAFETY: 1. the descriptor is borrowed, hence open; 2. the header's pointers and lengths come from
             // references that outlive the call; 3. sendmsg only reads through them (POSIX sendmsg), and IoSlice
             // is guaranteed to be ABI compatible with iovec on Unix; 4. the header was zeroed, pads included, and
             // the encoder writes a `cmsg_len` as wide as the kernel reads it.
-            let sent = unsafe { raw_sendmsg(socket.as_raw_fd(), header, flags) };
-            if sent >= 0 {
-                return Ok(sent as usize);
-            }
-            let error = last_error();
-            if error.kind() != io::ErrorKind::Interrupted {
-                return Err(error);
-            }
-        }
+            unsafe { raw_sendmsg(socket.as_raw_fd(), header, flags) }
+        })
     })
+}
+
+/// A call that sends, retried when a signal interrupts it.
+#[inline(always)]
+pub(super) fn retried(mut call: impl FnMut() -> isize) -> io::Result<usize> {
+    loop {
+        let sent = call();
+        if sent >= 0 {
+            return Ok(sent as usize);
+        }
+        let error = last_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
 }
 
 #[cold]

@@ -7,6 +7,7 @@
 #![allow(clippy::unnecessary_cast)]
 
 mod array;
+mod cheapest;
 mod inbox;
 mod io;
 mod mmsg;
@@ -15,12 +16,13 @@ mod out_batch;
 mod outbox;
 mod slices;
 
+pub(crate) use cheapest::send;
 #[cfg(feature = "bytes")]
 pub(crate) use inbox::recv_buf_mut;
 pub(crate) use inbox::{Arrival, FdCursor, HeapStorage, InBatch, InMessages, Inbox, InboxMut, InlineStorage, Recv};
-pub(crate) use io::{domain, ends_stream, is_stream, sendmsg, set_int_option, with_msghdr};
+pub(crate) use io::{domain, ends_stream, is_stream, set_int_option, with_msghdr};
 #[cfg(linux_like)]
-pub(crate) use io::{int_option, option_bytes, set_option_bytes};
+pub(crate) use io::{int_option, option_bytes, sendmsg, set_option_bytes};
 pub use name::SockAddr;
 pub(crate) use name::{FAMILY_AT, FAMILY_LEN};
 pub(crate) use out_batch::{OutBatch, OutSession, Slot, rest_of};
