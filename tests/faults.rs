@@ -136,16 +136,19 @@ fn exchange() -> Vec<i32> {
         let received = until_ok(&mut errors, || recv(&mut copy));
         assert!(copy == *b"abcdabcdabcdabcdabcdabcd" && received == ["0", "1", "2", "3", "4", "5"]);
 
-        // Datagrams into the same buffers each time.
-        let (fds, mut data) = (numbered(4), [0; 8]);
+        // Datagrams into the same buffers each time: with a descriptor, plain, in pieces.
+        let (fds, mut data) = (numbered(6), [0; 8]);
         for (k, fd) in fds.iter().enumerate() {
             let text = format!("number {k}");
+            let (head, tail) = text.split_at(3);
             assert_eq!(until_ok(&mut errors, || c.send_fds(text.as_bytes(), [fd])), 8);
-        }
-        for k in 0..4 {
-            let number =
-                until_ok(&mut errors, || d.recv_msg(&mut data, &mut control).map(|mut m| contents(m.take_fds())));
-            assert_eq!((number, &data[..]), (vec![k.to_string()], format!("number {k}").as_bytes()));
+            assert_eq!(until_ok(&mut errors, || MsgHdr::new().data(text.as_bytes()).send(&c)), 8);
+            assert_eq!(until_ok(&mut errors, || MsgHdr::new().data(head.as_bytes()).data(tail.as_bytes()).send(&c)), 8);
+            for expected in [vec![k.to_string()], vec![], vec![]] {
+                let number =
+                    until_ok(&mut errors, || d.recv_msg(&mut data, &mut control).map(|mut m| contents(m.take_fds())));
+                assert_eq!((number, &data[..]), (expected, text.as_bytes()));
+            }
         }
     }
     assert_eq!(open_count(), before);
@@ -177,7 +180,7 @@ fn an_error_in_any_call_loses_and_doubles_nothing() {
         return;
     }
     no_leak(|| {
-        for call in ["sendmsg", "recvmsg"] {
+        for call in ["sendmsg", "sendto", "recvmsg"] {
             let (surfaced, calls, injected) = traced(name, call, None);
             assert!(surfaced.is_empty() && injected == 0 && calls >= 12, "{surfaced:?} {calls} {injected}");
             for (error, errno) in [

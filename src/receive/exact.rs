@@ -91,6 +91,6 @@ impl RecvExact {
         inbox.compact();
         self.started = false;
         let arrival = sys::Arrival { returned: total, written: total, flags: inbox.flags() };
-        Ok(Received::new(inbox, &socket, arrival, total, ()))
+        Ok(Received::new(inbox, &socket, arrival, || total, ()))
     }
 }

@@ -127,7 +127,7 @@ impl<'a> MsgHdrMut<'a> {
         }
         let ask = self.ask(false);
         let arrival = inbox.recv(&socket, &mut self.slices, ask)?;
-        Ok(Received::new(inbox, &socket, arrival, self.slices.capacity(), ()))
+        Ok(Received::new(inbox, &socket, arrival, || self.slices.capacity(), ()))
     }
 
     /// Receives one message into the spare capacity of a `bytes::BufMut` (its first chunk: reserve before), which
@@ -148,7 +148,7 @@ impl<'a> MsgHdrMut<'a> {
         }
         let (mut inbox, capacity) = (control.inbox().0, data.chunk_mut().len());
         let arrival = sys::recv_buf_mut(&mut inbox, &socket, data, self.ask(false))?;
-        Ok(Received::new(inbox, &socket, arrival, capacity, ()))
+        Ok(Received::new(inbox, &socket, arrival, || capacity, ()))
     }
 
     /// What the last receive wrote, piece by piece.
@@ -183,7 +183,7 @@ impl<'a> MsgHdrMut<'a> {
     ) -> io::Result<Received<'c, C::List, &'d [u8]>> {
         let (mut inbox, capacity) = (control.inbox().0, data.len());
         let (arrival, data) = inbox.recv_slice(socket, data, self.ask(false))?;
-        Ok(Received::new(inbox, socket, arrival, capacity, &*data))
+        Ok(Received::new(inbox, socket, arrival, || capacity, &*data))
     }
 
     #[inline(always)]
@@ -195,7 +195,7 @@ impl<'a> MsgHdrMut<'a> {
     ) -> io::Result<Received<'c, C::List, &'d [u8]>> {
         let (mut inbox, capacity) = (control.inbox().0, data.len());
         let (arrival, data) = inbox.recv_uninit(socket, data, self.ask(false))?;
-        Ok(Received::new(inbox, socket, arrival, capacity, &*data))
+        Ok(Received::new(inbox, socket, arrival, || capacity, &*data))
     }
 }
 

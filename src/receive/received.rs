@@ -41,7 +41,7 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
         mut inbox: InboxMut<'a>,
         socket: &(impl AsFd + ?Sized),
         arrival: Arrival,
-        capacity: usize,
+        capacity: impl FnOnce() -> usize,
         data: D,
     ) -> Self {
         let full_len = arrival.returned;
@@ -50,7 +50,7 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
             unlikely();
             // Datagrams have a sender; only what has none can be the end of a stream.
             let control = !inbox.received().is_empty();
-            eof = inbox.peer().is_none() && capacity > 0 && sys::ends_stream(socket.as_fd(), flags.bits(), control);
+            eof = inbox.peer().is_none() && capacity() > 0 && sys::ends_stream(socket.as_fd(), flags.bits(), control);
             // What Linux attaches to the end of a stream belongs to no message: credentials say pid 0 and uid 0.
             if eof {
                 inbox.rearm();

@@ -9,8 +9,7 @@ use std::{
 
 use nix::libc::{self, c_int};
 
-use super::{Arrival, Head, InboxMut, Recv, discards, refuses_cloexec};
-use crate::cmsg::unlikely;
+use super::{Arrival, Head, InboxMut, Recv, discards, is_inet, refuses_cloexec};
 use crate::sys::{
     MSG_CMSG_CLOEXEC, SockAddr,
     array::Array,
@@ -56,11 +55,13 @@ struct Last {
     discarded: bool,
     /// Which one is the end of a stream, if one is.
     end: usize,
+    /// Whether the first came from an internet peer: then the socket is an internet socket, and all did.
+    inet: bool,
 }
 
 impl Last {
     const fn new(ask: Recv, elsewhere: bool) -> Self {
-        Self { ask, elsewhere, discarded: false, end: usize::MAX }
+        Self { ask, elsewhere, discarded: false, end: usize::MAX, inet: false }
     }
 }
 
@@ -191,6 +192,7 @@ impl InBatch {
         };
         // INVARIANT: the kernel says no more than it was given.
         (self.received, self.error, self.last) = (received.min(count), error, last);
+        self.last.inet = self.first_is_inet();
         if ask.flags & libc::MSG_TRUNC != 0 {
             self.last.discarded = discards(socket, ask.flags);
         }
@@ -198,6 +200,17 @@ impl InBatch {
             self.find_end(socket);
         }
         Ok(())
+    }
+
+    #[inline(always)]
+    fn first_is_inet(&mut self) -> bool {
+        let Some(len) = self.headers.get(0).filter(|_| self.received > 0).map(|first| first.header.msg_namelen) else {
+            return false;
+        };
+        let Some(head) = self.heads.get_mut(0) else { return false };
+        // SAFETY: the field's invariant: the address was made by `zeroed`.
+        unsafe { head.peer.set_len(len as usize) };
+        is_inet(&head.peer)
     }
 
     /// Whether a message has no bytes and no sender.
@@ -370,7 +383,7 @@ impl<'m> InMessages<'m> {
         let Mmsghdr { header, len } = *self.header();
         self.rearm();
         let mut inbox = self.inbox();
-        inbox.arrived(&header, self.control_len, (0, 0, 0), self.last.ask);
+        inbox.arrived(&header, self.control_len, (0, 0, 0), self.last.inet, self.last.ask);
         (inbox, len as usize)
     }
 
@@ -403,8 +416,7 @@ impl<'m> InMessages<'m> {
         // INVARIANT: this one is recorded in its head, and ready, below.
         batch.adopted += 1;
         let (inbox, returned) = self.adopt();
-        if inbox.head.owns {
-            unlikely();
+        if !self.last.inet && inbox.head.owns {
             batch.owns = true;
         }
         let arrival = Arrival { returned, written: returned.min(room), flags: inbox.head.flags };

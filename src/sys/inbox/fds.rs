@@ -3,7 +3,7 @@
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 #[cfg(apple)]
-use nix::libc;
+use {nix::libc, std::os::fd::AsRawFd};
 
 use super::{Head, InboxMut};
 use crate::{
@@ -37,7 +37,7 @@ pub(super) fn all_taken(payload: &[u8]) -> bool {
     payload.chunks_exact(4).all(|slot| slot == TAKEN)
 }
 
-/// How far a walk over the descriptors has come.
+/// How far a walk over the descriptors of an inbox has come.
 #[derive(Clone, Copy)]
 pub(crate) struct FdCursor {
     // INVARIANT: `at..end` is empty, or lies in the payload of a message that carries descriptors.
@@ -62,7 +62,7 @@ impl FdCursor {
         Self { at: 0, end: 0, next, left_out: next > 0 }
     }
 
-    /// Where the next number stands, four bytes of a message that carries descriptors.
+    /// Where the next number stands, four bytes of the message it is in.
     #[inline(always)]
     fn next_slot(&mut self) -> Option<usize> {
         let at = self.at;
@@ -74,36 +74,37 @@ impl FdCursor {
     }
 
     /// Moves on to the next message that carries descriptors, if there is one.
+    #[inline(always)]
     fn next_message(&mut self, head: &Head, bytes: &[u8], pidfds: bool) -> bool {
+        // Most often there is one message: its end is found without a call.
+        if self.next >= head.len {
+            return false;
+        }
+        // By value: a pointer to it would keep it in memory.
+        let found = self.found(head, bytes, pidfds);
+        *self = found;
+        found.at < found.end
+    }
+
+    /// At the next message that carries a descriptor, or at the end.
+    #[inline(never)]
+    fn found(mut self, head: &Head, bytes: &[u8], pidfds: bool) -> Self {
         loop {
             let rest = bytes.get(self.next..head.len).unwrap_or_default();
             let mut walk = Cmsgs::new(rest);
-            let Some(cmsg) = walk.next() else { return false };
+            let Some(cmsg) = walk.next() else {
+                // INVARIANT: empty.
+                return Self { at: 0, end: 0, next: head.len, ..self };
+            };
             let at = self.next + HEADER;
             self.next += rest.len() - walk.rest().len();
             match carries(cmsg.id()) {
                 Carries::Pidfd if !pidfds => self.left_out = true,
-                Carries::Fds | Carries::Pidfd => {
+                Carries::Fds | Carries::Pidfd if cmsg.payload().len() >= 4 => {
                     // INVARIANT: the payload of this one.
-                    (self.at, self.end) = (at, at + cmsg.payload().len());
-                    return true;
+                    return Self { at, end: at + cmsg.payload().len(), ..self };
                 }
-                Carries::Nothing => {}
-            }
-        }
-    }
-
-    /// The next number, taken or not.
-    #[inline(always)]
-    fn next_number(&mut self, head: &Head, bytes: &[u8], pidfds: bool) -> Option<(usize, RawFd)> {
-        loop {
-            if let Some(at) = self.next_slot() {
-                let slot = bytes.get(at..)?.first_chunk::<4>()?;
-                return Some((at, RawFd::from_ne_bytes(*slot)));
-            }
-            // Most often there is one message: its end is found without a call.
-            if self.next >= head.len || !self.next_message(head, bytes, pidfds) {
-                return None;
+                Carries::Fds | Carries::Pidfd | Carries::Nothing => {}
             }
         }
     }
@@ -116,24 +117,31 @@ impl InboxMut<'_> {
         self.take_any(cursor, false)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn take_any(&mut self, cursor: &mut FdCursor, pidfds: bool) -> Option<OwnedFd> {
-        while self.head.owns {
-            let Some((at, fd)) = cursor.next_number(self.head, self.bytes, pidfds) else {
+        loop {
+            while let Some(at) = cursor.next_slot() {
+                let slot = self.bytes.get_mut(at..)?.first_chunk_mut()?;
+                let fd = RawFd::from_ne_bytes(*slot);
+                if fd >= 0 {
+                    // Given away exactly once: the number goes before the owner is made.
+                    *slot = TAKEN;
+                    // SAFETY: 1. the slot lies in a message that carries descriptors (the cursor's invariant), and the
+                    // inbox owns them: no walk moves on to a message else (below), and only the end of one takes that
+                    // back; so the kernel installed this one for us and nobody else owns it; 2. it is not negative; 3. its
+                    // slot holds -1 now, so it is not given twice.
+                    return Some(unsafe { OwnedFd::from_raw_fd(fd) });
+                }
+            }
+            if !self.head.owns {
+                return None;
+            }
+            if !cursor.next_message(self.head, self.bytes, pidfds) {
                 // INVARIANT: every number has been taken, unless a message was left out.
                 self.head.owns = cursor.left_out;
                 return None;
-            };
-            if fd >= 0 {
-                // Given away exactly once: the number goes before the owner is made.
-                *self.bytes.get_mut(at..)?.first_chunk_mut()? = TAKEN;
-                // SAFETY: 1. `owns` is true and the slot lies in a message that carries descriptors (the cursor's
-                // invariant), so the kernel installed this one for us and nobody else owns it; 2. it is not negative;
-                // 3. its slot holds -1 now, so it is not given twice.
-                return Some(unsafe { OwnedFd::from_raw_fd(fd) });
             }
         }
-        None
     }
 
     /// Takes the descriptor of the sender's process, if one arrived; a negative number that is not -1, which says that it
@@ -176,7 +184,7 @@ impl InboxMut<'_> {
     /// Closes what the message at `start`, one that carries descriptors, holds.
     pub(super) fn close_one(&mut self, start: usize) {
         let mut cursor = FdCursor::from(start);
-        cursor.next_message(self.head, self.bytes, true);
+        let _ = cursor.next_message(self.head, self.bytes, true);
         // The others are left out: the cursor finds no further message.
         (cursor.next, cursor.left_out) = (self.head.len, true);
         while let Some(fd) = self.take_any(&mut cursor, true) {
@@ -186,25 +194,28 @@ impl InboxMut<'_> {
 
     #[cfg(apple)]
     pub(super) fn set_cloexec(&mut self, start: usize) {
-        let mut cursor = FdCursor::from(start);
-        while let Some((_, fd)) = cursor.next_number(self.head, self.bytes, true) {
-            // SAFETY: fcntl with F_SETFD takes an int; the descriptor is ours by the invariant of `owns`.
-            let _ = unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+        let all = Fds { cursor: FdCursor::from(start), pidfds: true, ..Fds::new(self.head, self.bytes) };
+        for fd in all {
+            // SAFETY: fcntl with F_SETFD takes an int; the descriptor is borrowed, hence open.
+            let _ = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
         }
     }
 }
 
-/// The descriptors of `SCM_RIGHTS` that an inbox still owns, borrowed.
+/// The descriptors that an inbox still owns, borrowed.
 #[derive(Clone)]
 pub(super) struct Fds<'i> {
     head: &'i Head,
     bytes: &'i [u8],
     cursor: FdCursor,
+    /// Also those of `SCM_PIDFD`.
+    pidfds: bool,
 }
 
 impl<'i> Fds<'i> {
+    /// Those of `SCM_RIGHTS`.
     pub(super) fn new(head: &'i Head, bytes: &'i [u8]) -> Self {
-        Self { head, bytes, cursor: FdCursor::new() }
+        Self { head, bytes, cursor: FdCursor::new(), pidfds: false }
     }
 }
 
@@ -216,12 +227,17 @@ impl<'i> Iterator for Fds<'i> {
             return None;
         }
         loop {
-            let (_, fd) = self.cursor.next_number(self.head, self.bytes, false)?;
-            if fd >= 0 {
-                // SAFETY: `owns` is true and the slot lies in a message that carries descriptors (the cursor's
-                // invariant), so it is open and ours; taking it needs an exclusive borrow of the inbox, so it stays
-                // open for 'i.
-                return Some(unsafe { BorrowedFd::borrow_raw(fd) });
+            while let Some(at) = self.cursor.next_slot() {
+                let fd = RawFd::from_ne_bytes(*self.bytes.get(at..)?.first_chunk()?);
+                if fd >= 0 {
+                    // SAFETY: `owns` is true and the slot lies in a message that carries descriptors (the cursor's
+                    // invariant), so it is open and ours; taking it needs an exclusive borrow of the inbox, so it stays
+                    // open for 'i.
+                    return Some(unsafe { BorrowedFd::borrow_raw(fd) });
+                }
+            }
+            if !self.cursor.next_message(self.head, self.bytes, self.pidfds) {
+                return None;
             }
         }
     }

@@ -175,7 +175,7 @@ impl<'a> InboxMut<'a> {
         }
         data.forget();
         let iov = data.as_raw();
-        let arrival = self.recv_raw(socket, iov.as_ptr().cast_mut(), iov.len(), data.capacity(), ask)?;
+        let arrival = self.recv_raw(socket, iov.as_ptr().cast_mut(), iov.len(), || data.capacity(), ask)?;
         // SAFETY: recvmsg(2): the return value is the number of bytes written, front to back, but for the flags
         // above, under which all has been zeroed.
         unsafe { data.set_filled(arrival.written) };
@@ -194,7 +194,7 @@ impl<'a> InboxMut<'a> {
             data.fill(MaybeUninit::new(0));
         }
         let mut iov = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: data.len() };
-        let arrival = self.recv_raw(socket, &mut iov, 1, data.len(), ask)?;
+        let arrival = self.recv_raw(socket, &mut iov, 1, || data.len(), ask)?;
         let len = arrival.written.min(data.len());
         // SAFETY: 1. `len` is at most the length of `data`, borrowed exclusively for 'd; 2. recvmsg(2): the return
         // value is the number of bytes written, but for the flags above, under which all has been zeroed.
@@ -211,12 +211,12 @@ impl<'a> InboxMut<'a> {
         ask: Recv,
     ) -> io::Result<(Arrival, &'d mut [u8])> {
         let mut iov = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: data.len() };
-        let arrival = self.recv_raw(socket, &mut iov, 1, data.len(), ask)?;
+        let arrival = self.recv_raw(socket, &mut iov, 1, || data.len(), ask)?;
         // It is never longer; `get_mut` leaves no panic path in the caller.
         Ok((arrival, data.get_mut(..arrival.written).unwrap_or_default()))
     }
 
-    /// recvmsg(2), retried when a signal interrupts it. `iov` points to `count` entries for `data` bytes that are
+    /// recvmsg(2), retried when a signal interrupts it. `iov` points to `count` entries for `data()` bytes that are
     /// exclusively borrowed by the three callers above until this returns.
     #[inline(always)]
     fn recv_raw(
@@ -224,7 +224,7 @@ impl<'a> InboxMut<'a> {
         socket: &(impl AsFd + ?Sized),
         iov: *mut libc::iovec,
         count: usize,
-        data: usize,
+        data: impl FnOnce() -> usize,
         ask: Recv,
     ) -> io::Result<Arrival> {
         let (start, len, flags) = if ask.append {
@@ -262,13 +262,21 @@ impl<'a> InboxMut<'a> {
                 return Err(error);
             }
         };
-        self.arrived(&header, capacity, (start, len, flags), ask);
+        self.arrived(&header, capacity, (start, len, flags), false, ask);
         Ok(self.arrival(socket, returned, data, ask.flags))
     }
 
-    /// Takes over what recvmsg(2) says of the `capacity` bytes from `start`, with so many bytes and these flags before.
+    /// Takes over what recvmsg(2) says of the `capacity` bytes from `start`, with so many bytes and these flags before, on
+    /// a socket that is known to be an internet socket, or not.
     #[inline(always)]
-    fn arrived(&mut self, header: &libc::msghdr, capacity: usize, before: (usize, usize, c_int), ask: Recv) {
+    fn arrived(
+        &mut self,
+        header: &libc::msghdr,
+        capacity: usize,
+        before: (usize, usize, c_int),
+        inet: bool,
+        ask: Recv,
+    ) {
         let (start, len, flags) = before;
         let mut got = header.msg_controllen as usize;
         if got > capacity {
@@ -281,10 +289,9 @@ impl<'a> InboxMut<'a> {
         unsafe { self.head.peer.set_len(header.msg_namelen as usize) };
         // Linux installs new descriptors at every peek; elsewhere a peeked message shows numbers that are not ours.
         let installs = cfg!(linux_like) || ask.flags & libc::MSG_PEEK == 0;
-        let inet = matches!(self.head.peer.family(), AF_INET | AF_INET6);
+        let inet = inet || is_inet(&self.head.peer);
         if got > 0 && installs && !inet {
-            // INVARIANT: recvmsg(2) has installed what stands in the new bytes, for us alone. A message from an internet
-            // peer carries no descriptor (net/core/scm.c serves AF_UNIX and AF_NETLINK), so none is claimed.
+            // INVARIANT: recvmsg(2) has installed what stands in the new bytes, for us alone.
             self.head.owns = true;
         }
         #[cfg(apple)]
@@ -293,12 +300,15 @@ impl<'a> InboxMut<'a> {
         }
     }
 
-    /// What a receive has reported, into buffers of `data` bytes.
+    /// What a receive has reported, into buffers of `data()` bytes.
     #[inline(always)]
-    fn arrival(&self, socket: BorrowedFd<'_>, returned: usize, data: usize, flags: c_int) -> Arrival {
-        // A datagram has a sender; only what has none can be TCP's.
-        let discarded = flags & libc::MSG_TRUNC != 0 && self.peer().is_none() && discards(socket, flags);
-        let written = if discarded { 0 } else { returned.min(data) };
+    fn arrival(&self, socket: BorrowedFd<'_>, returned: usize, data: impl FnOnce() -> usize, flags: c_int) -> Arrival {
+        let mut written = returned;
+        if flags & !WRITES_WHAT_IT_COUNTS != 0 {
+            // A datagram has a sender; only what has none can be TCP's.
+            let discarded = flags & libc::MSG_TRUNC != 0 && self.peer().is_none() && discards(socket, flags);
+            written = if discarded { 0 } else { returned.min(data()) };
+        }
         Arrival { returned, written, flags: self.head.flags }
     }
 
@@ -385,6 +395,12 @@ impl<'a> InboxMut<'a> {
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> + Clone {
         Fds::new(self.head, self.bytes)
     }
+}
+
+/// A message from an internet peer carries no descriptor (net/core/scm.c serves AF_UNIX and AF_NETLINK).
+#[inline(always)]
+fn is_inet(peer: &SockAddr) -> bool {
+    matches!(peer.family(), AF_INET | AF_INET6)
 }
 
 /// recvmsg(2), retried when a signal interrupts it.
