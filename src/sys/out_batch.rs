@@ -27,35 +27,37 @@ pub(crate) struct OutBatch {
 }
 
 /// What has been queued.
-#[derive(Default)]
 struct Queue {
-    // INVARIANT: in a session over 'a, the first `queued` headers describe memory that may be read for 'a, or that of the
-    // batch itself: names of this index, slices below `slices`, bytes of control below `control`. What is used and what is
-    // left add up to what there is.
-    queued: usize,
-    /// Messages that have gone.
+    // INVARIANT: the pointers lead into the arrays of the batch, with so many entries or bytes behind them that nothing
+    // queued uses. In a session over 'a, the headers before `next` describe memory that may be read for 'a, or that of the
+    // batch itself: names of their index, entries before `slices`, bytes before `control`.
+    next: *mut Mmsghdr,
+    messages_left: usize,
+    slices: *mut MaybeUninit<libc::iovec>,
+    slices_left: usize,
+    control: *mut u8,
+    control_left: usize,
+    /// Messages that have gone: no more than are queued.
     sent: usize,
     /// Bytes of the next one that have gone, on a stream.
     begun: usize,
-    /// Entries and bytes of control data that are used, and how many are left behind them.
-    slices: usize,
-    slices_left: usize,
-    control: usize,
-    control_left: usize,
     /// Whether a message has control data, and perhaps no byte of data.
     loose: bool,
 }
 
+// SAFETY: the pointers in it are followed by the batch alone, which owns what they lead to.
+unsafe impl Send for Queue {}
+// SAFETY: as above.
+unsafe impl Sync for Queue {}
+
 impl OutBatch {
     /// For so many messages, with room for so many slices and bytes of control messages in all.
     pub(crate) fn new(messages: usize, slices: usize, control: usize) -> Self {
-        Self {
-            headers: Array::new(messages, Mmsghdr::zeroed),
-            names: Array::new(messages, SockAddr::empty),
-            slices: Array::new(slices, MaybeUninit::uninit),
-            control: Array::new(control.div_ceil(8), MaybeUninit::uninit),
-            queue: Queue::default(),
-        }
+        let headers = Array::new(messages, Mmsghdr::zeroed);
+        let slices = Array::new(slices, MaybeUninit::uninit);
+        let control = Array::new(control.div_ceil(8), MaybeUninit::uninit);
+        let queue = Queue::empty(&headers, &slices, &control);
+        Self { headers, names: Array::new(messages, SockAddr::empty), slices, control, queue }
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -65,10 +67,35 @@ impl OutBatch {
     /// Forgets what was queued.
     #[inline(always)]
     pub(crate) fn session<'a>(&mut self) -> OutSession<'_, 'a> {
-        // INVARIANT: nothing is queued.
-        let (slices_left, control_left) = (self.slices.len(), 8 * self.control.len());
-        self.queue = Queue { slices_left, control_left, ..Queue::default() };
+        self.queue = Queue::empty(&self.headers, &self.slices, &self.control);
         OutSession { batch: self, memory: PhantomData }
+    }
+
+    #[inline(always)]
+    fn queued(&self) -> usize {
+        self.headers.len() - self.queue.messages_left
+    }
+}
+
+impl Queue {
+    #[inline(always)]
+    fn empty(
+        headers: &Array<Mmsghdr>,
+        slices: &Array<MaybeUninit<libc::iovec>>,
+        control: &Array<MaybeUninit<u64>>,
+    ) -> Self {
+        // INVARIANT: the start of each.
+        Self {
+            next: headers.as_ptr(),
+            messages_left: headers.len(),
+            slices: slices.as_ptr(),
+            slices_left: slices.len(),
+            control: control.as_ptr().cast(),
+            control_left: 8 * control.len(),
+            sent: 0,
+            begun: 0,
+            loose: false,
+        }
     }
 }
 
@@ -88,7 +115,7 @@ pub(crate) struct Slot<'s, 'a> {
 
 impl<'a> OutSession<'_, 'a> {
     pub(crate) fn len(&self) -> usize {
-        self.batch.queue.queued
+        self.batch.queued()
     }
 
     pub(crate) fn sent(&self) -> usize {
@@ -103,17 +130,12 @@ impl<'a> OutSession<'_, 'a> {
     #[inline(always)]
     pub(crate) fn slot(&mut self) -> Slot<'_, 'a> {
         let queue = &self.batch.queue;
-        let (entries, bytes) = (queue.slices_left, queue.control_left);
-        // SAFETY: no more than there are (the invariant of the queue), in one allocation.
-        let slices = unsafe { self.batch.slices.as_ptr().add(queue.slices) };
-        // SAFETY: as above.
-        let control = unsafe { self.batch.control.as_ptr().cast::<MaybeUninit<u8>>().add(queue.control) };
-        // SAFETY: 1. so many entries follow, of any content; IoSlice is guaranteed to be ABI compatible with iovec on Unix;
-        // 2. the session is borrowed exclusively for as long as the slice lives, and nothing queued lies there (the
-        // invariant); the slot's own `batch` does not touch it.
-        let slices = unsafe { std::slice::from_raw_parts_mut(slices.cast(), entries) };
+        // SAFETY: 1. so many entries follow, of any content (the invariant of the queue); IoSlice is guaranteed to be ABI
+        // compatible with iovec on Unix; 2. the session is borrowed exclusively for as long as the slice lives, and nothing
+        // queued lies there; the slot's own `batch` does not touch it.
+        let slices = unsafe { std::slice::from_raw_parts_mut(queue.slices.cast(), queue.slices_left) };
         // SAFETY: as above, with bytes.
-        let control = unsafe { std::slice::from_raw_parts_mut(control, bytes) };
+        let control = unsafe { std::slice::from_raw_parts_mut(queue.control.cast(), queue.control_left) };
         Slot { slices: IoSlices::over(slices), control: Outbox::over(control), batch: Some(self.batch) }
     }
 
@@ -121,16 +143,17 @@ impl<'a> OutSession<'_, 'a> {
     /// first of them.
     #[inline(always)]
     pub(crate) fn send(&mut self, socket: BorrowedFd<'_>, most: usize, flags: c_int) -> io::Result<usize> {
+        let queued = self.batch.queued();
         let queue = &mut self.batch.queue;
         if queue.begun > 0 {
             self.send_rest(socket, flags)?;
             return Ok(1);
         }
-        let count = (queue.queued - queue.sent).min(most);
+        let count = (queued - queue.sent).min(most);
         if count == 0 {
             return Ok(0);
         }
-        // SAFETY: `sent` is less than `queued`, which is no more than the length, in one allocation.
+        // SAFETY: `sent` is less than the queued ones, which are no more than there are, in one allocation.
         let first = unsafe { self.batch.headers.as_ptr().add(queue.sent) };
         // SAFETY: 1. `count` headers follow, borrowed exclusively with the session; what they describe may be read (the
         // invariant of the queue); 2. the pads are zero, and the encoder writes no others.
@@ -181,8 +204,8 @@ impl<'a> OutSession<'_, 'a> {
 
     /// Leaves out the next message.
     pub(crate) fn skip(&mut self) -> bool {
+        let more = self.sent() < self.len();
         let queue = &mut self.batch.queue;
-        let more = queue.sent < queue.queued;
         if more {
             (queue.sent, queue.begun) = (queue.sent + 1, 0);
         }
@@ -202,12 +225,12 @@ impl<'a> OutSession<'_, 'a> {
 
     /// The parts of a message.
     pub(crate) fn message(&self, index: usize) -> Option<(Option<&SockAddr>, &[IoSlice<'a>], &[u8])> {
-        if index >= self.batch.queue.queued {
+        if index >= self.len() {
             return None;
         }
         let header = &self.batch.headers.get(index)?.header;
         // SAFETY: a name that is not null points to a SockAddr, of the batch or borrowed for 'a.
-        let name = unsafe { header.msg_name.cast::<SockAddr>().as_ref() };
+        let name = unsafe { header.msg_name.cast::<SockAddr>().as_ref() }.filter(|name| name.len() > 0);
         let control = if header.msg_control.is_null() {
             &[]
         } else {
@@ -265,11 +288,17 @@ impl<'a> Slot<'_, 'a> {
         list: Option<&'a [u8]>,
     ) -> Result<(), Option<usize>> {
         let Some(batch) = self.batch.as_mut() else { return Err(None) };
-        let (index, most) = (batch.queue.queued, batch.headers.len());
-        let Some(message) = batch.headers.get_mut(index) else { return Err(Some(most)) };
-        let header = &mut message.header;
+        let (index, most) = (batch.queued(), batch.headers.len());
+        if batch.queue.messages_left == 0 {
+            return Err(Some(most));
+        }
+        // SAFETY: a header is there (the invariant of the queue), and the batch is borrowed exclusively.
+        let header = unsafe { &mut (*batch.queue.next).header };
         (header.msg_name, header.msg_namelen) = match name {
-            Some(name) if name.len() > 0 => (name.as_ptr().cast_mut(), name.len() as libc::socklen_t),
+            // Linux takes a name of no bytes for none.
+            Some(name) if cfg!(linux_like) || name.len() > 0 => {
+                (name.as_ptr().cast_mut(), name.len() as libc::socklen_t)
+            }
             None if own.len() > 0 => match batch.names.get_mut(index) {
                 Some(name) => {
                     // As a whole: a copy of a length that is not known would keep all of a message in memory.
@@ -288,17 +317,19 @@ impl<'a> Slot<'_, 'a> {
             [] => (std::ptr::null_mut(), 0 as _),
             _ => (control.as_ptr().cast::<libc::c_void>().cast_mut(), control.len() as _),
         };
+        let queue = &mut batch.queue;
         if !control.is_empty() && slices.first().is_none_or(|slice| slice.is_empty()) {
-            batch.queue.loose = true;
+            queue.loose = true;
         }
-        // INVARIANT: what the caller gave lives for 'a; the entries and words that this message uses are counted, and
-        // the slot forgets them below.
+        // INVARIANT: what the caller gave lives for 'a; what this message uses of the batch lies before the pointers now,
+        // and the slot forgets it below.
         let (slices, control) = (self.slices.used(), self.control.as_bytes().len().next_multiple_of(8));
-        batch.queue.slices += slices;
-        batch.queue.slices_left -= slices;
-        batch.queue.control += control;
-        batch.queue.control_left -= control;
-        batch.queue.queued += 1;
+        queue.next = queue.next.wrapping_add(1);
+        queue.messages_left -= 1;
+        queue.slices = queue.slices.wrapping_add(slices);
+        queue.slices_left -= slices;
+        queue.control = queue.control.wrapping_add(control);
+        queue.control_left -= control;
         self.batch = None;
         (self.slices, self.control) = (IoSlices::over(Default::default()), Outbox::over(Default::default()));
         Ok(())

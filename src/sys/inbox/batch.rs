@@ -20,7 +20,9 @@ use crate::sys::{
 /// Storage for messages to receive, made once.
 pub(crate) struct InBatch {
     // INVARIANT: the arrays have an entry, `control_len` bytes or `size` bytes for each message, and its header describes
-    // the peer in its head, its entry of `own`, which describes its part of `data`, and its part of `control`.
+    // the peer at the start of its head, its entry of `own`, which describes its part of `data`, and its part of `control`.
+    // Neither this nor the kernel changes these pointers (net/socket.c, `____sys_recvmsg`), but for `recv_into`, which
+    // restores them.
     headers: Array<Mmsghdr>,
     heads: Array<Head>,
     own: Array<Entry>,
@@ -41,6 +43,7 @@ pub(crate) struct InBatch {
 }
 
 /// The buffer of a message, and how many bytes the caller's have instead.
+#[repr(C)]
 struct Entry {
     iov: libc::iovec,
     elsewhere: usize,
@@ -54,14 +57,14 @@ struct Last {
     /// Whether the bytes that were counted have been thrown away (`MSG_TRUNC` on TCP).
     discarded: bool,
     /// Which one is the end of a stream, if one is.
-    end: usize,
+    end: *mut Mmsghdr,
     /// Whether the first came from an internet peer: then the socket is an internet socket, and all did.
     inet: bool,
 }
 
 impl Last {
     const fn new(ask: Recv, elsewhere: bool) -> Self {
-        Self { ask, elsewhere, discarded: false, end: usize::MAX, inet: false }
+        Self { ask, elsewhere, discarded: false, end: ptr::null_mut(), inet: false }
     }
 }
 
@@ -92,12 +95,26 @@ impl InBatch {
             last: Last::new(ask, false),
             error: 0,
         };
-        let mut each = batch.messages_from(0, messages);
-        while each.left > 0 {
-            each.describe();
-            each.step();
+        for index in 0..messages {
+            batch.describe(index);
         }
         Some(batch)
+    }
+
+    /// Makes a header describe what is its own, ready for a call.
+    fn describe(&mut self, index: usize) {
+        let (control, data) = (self.control.as_ptr().cast::<u8>(), self.data.as_ptr());
+        let (Some(message), Some(own)) = (self.headers.get_mut(index), self.own.get_mut(index)) else { return };
+        // INVARIANT: `new` has made so many heads, and so many bytes for each.
+        own.iov = libc::iovec { iov_base: data.wrapping_add(index * self.size).cast(), iov_len: self.size };
+        let header = &mut message.header;
+        header.msg_name = self.heads.as_ptr().wrapping_add(index).cast();
+        header.msg_namelen = SockAddr::CAPACITY as libc::socklen_t;
+        (header.msg_iov, header.msg_iovlen) = (ptr::from_mut(own).cast(), 1);
+        if self.control_len > 0 {
+            header.msg_control = control.wrapping_add(index * self.control_len).cast();
+        }
+        header.msg_controllen = self.control_len as _;
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -123,7 +140,7 @@ impl InBatch {
     fn close_all(&mut self) {
         while self.messages().next().is_some() {}
         let mut each = self.messages_from(0, self.received);
-        while each.left > 0 {
+        while !each.is_over() {
             each.inbox().close_owned();
             each.step();
         }
@@ -156,10 +173,10 @@ impl InBatch {
             }
         }
         let result = self.call(socket.as_fd(), count, Last::new(ask, true));
-        let mut own = self.messages_from(0, count);
-        while own.left > 0 {
-            own.describe_buffer();
-            own.step();
+        for index in 0..count {
+            if let (Some(message), Some(own)) = (self.headers.get_mut(index), self.own.get_mut(index)) {
+                (message.header.msg_iov, message.header.msg_iovlen) = (ptr::from_mut(own).cast(), 1);
+            }
         }
         result
     }
@@ -183,8 +200,9 @@ impl InBatch {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     // The kernel has looked at no other.
-                    if count > 0 {
-                        self.messages_from(0, 1).rearm();
+                    if let Some(first) = self.headers.get_mut(0) {
+                        first.header.msg_namelen = SockAddr::CAPACITY as libc::socklen_t;
+                        first.header.msg_controllen = self.control_len as _;
                     }
                     return Err(error);
                 }
@@ -234,7 +252,7 @@ impl InBatch {
             first -= 1;
         }
         let mut each = self.messages_from(first, self.received - first);
-        while each.left > 0 {
+        while !each.is_over() {
             each.adopt().0.rearm();
             each.step();
         }
@@ -244,7 +262,7 @@ impl InBatch {
             message.header.msg_flags &= !libc::MSG_CTRUNC;
         }
         // INVARIANT: those behind are ready again.
-        (self.received, self.last.end) = (first + 1, first);
+        (self.received, self.last.end) = (first + 1, self.headers.as_ptr().wrapping_add(first));
     }
 
     /// The messages of the last call that have not been looked at.
@@ -256,18 +274,12 @@ impl InBatch {
     #[inline(always)]
     fn messages_from(&mut self, first: usize, count: usize) -> InMessages<'_> {
         assert!(first <= self.headers.len() && count <= self.headers.len() - first);
-        let (headers, heads) = (self.headers.as_ptr(), self.heads.as_ptr());
-        let (control, data) = (self.control.as_ptr().cast::<u8>(), self.data.as_ptr());
-        // INVARIANT: the entries and parts of message `first`, and asserted: `count` messages follow.
+        let header = self.headers.as_ptr().wrapping_add(first);
+        // INVARIANT: asserted: so many headers follow.
         InMessages {
-            index: first,
-            left: count,
-            header: headers.wrapping_add(first),
-            head: heads.wrapping_add(first),
-            control: control.wrapping_add(first * self.control_len),
+            header,
+            end: header.wrapping_add(count),
             control_len: self.control_len,
-            data: data.wrapping_add(first * self.size),
-            size: self.size,
             room: if self.last.elsewhere || self.last.discarded { 0 } else { self.size },
             last: self.last,
             batch: self,
@@ -284,16 +296,11 @@ impl Drop for InBatch {
 
 /// The messages of a call, one after the other.
 pub(crate) struct InMessages<'m> {
-    // INVARIANT: the pointers lead to what belongs to the message of this index, `left` messages are there, and nobody else
-    // uses them for 'm.
-    index: usize,
-    left: usize,
+    // INVARIANT: the headers from `header` to `end` are messages of the batch, and nobody else uses them, nor what they
+    // describe, for 'm.
     header: *mut Mmsghdr,
-    head: *mut Head,
-    control: *mut u8,
+    end: *mut Mmsghdr,
     control_len: usize,
-    data: *mut u8,
-    size: usize,
     /// How much of its data a message can have in the batch: all or nothing.
     room: usize,
     last: Last,
@@ -309,24 +316,32 @@ unsafe impl Sync for InMessages<'_> {}
 
 impl<'m> InMessages<'m> {
     pub(crate) fn len(&self) -> usize {
-        self.left
+        (self.end.addr() - self.header.addr()) / size_of::<Mmsghdr>()
+    }
+
+    #[inline(always)]
+    fn is_over(&self) -> bool {
+        self.header == self.end
+    }
+
+    /// Which message it is.
+    fn index(&self) -> usize {
+        // SAFETY: the invariant: borrowed exclusively.
+        let first = unsafe { (*self.batch).headers.as_ptr() };
+        (self.header.addr() - first.addr()) / size_of::<Mmsghdr>()
     }
 
     /// On to the next message.
     #[inline(always)]
     fn step(&mut self) {
-        // INVARIANT: wrapping, since the last step leads behind the arrays.
-        self.index += 1;
-        self.left -= 1;
+        assert!(!self.is_over());
+        // INVARIANT: no further than `end`.
         self.header = self.header.wrapping_add(1);
-        self.head = self.head.wrapping_add(1);
-        self.control = self.control.wrapping_add(self.control_len);
-        self.data = self.data.wrapping_add(self.size);
     }
 
     #[inline(always)]
     fn header(&mut self) -> &mut Mmsghdr {
-        assert!(self.left > 0);
+        assert!(!self.is_over());
         // SAFETY: the invariant: a message is there, as asserted, and nobody else uses it.
         unsafe { &mut *self.header }
     }
@@ -334,45 +349,14 @@ impl<'m> InMessages<'m> {
     /// The inbox of this message, which is given out once, or gone before the next is.
     #[inline(always)]
     fn inbox(&mut self) -> InboxMut<'m> {
-        assert!(self.left > 0);
-        // SAFETY: the invariant: a message is there, as asserted, and nobody else uses it.
-        let head = unsafe { &mut *self.head };
-        // SAFETY: as above; so many bytes belong to it, and are initialised; any bytes make a u64.
-        let bytes = unsafe { std::slice::from_raw_parts_mut(self.control, self.control_len) };
-        InboxMut { head, bytes }
-    }
-
-    /// Makes the header describe what is its own.
-    fn describe(&mut self) {
-        let (head, control) = (self.head, if self.control_len == 0 { ptr::null_mut() } else { self.control });
-        let header = &mut self.header().header;
-        // SAFETY: the invariant: a message is there (asserted by `header`); the place is computed, nothing is read.
-        header.msg_name = unsafe { &raw mut (*head).peer }.cast();
-        header.msg_control = control.cast();
-        self.rearm();
-        self.describe_buffer();
-    }
-
-    fn describe_buffer(&mut self) {
-        let iov = libc::iovec { iov_base: self.data.cast(), iov_len: self.size };
-        let index = self.index;
-        // SAFETY: the invariant: borrowed exclusively, and no reference to it lives meanwhile.
-        let batch = unsafe { &mut *self.batch };
-        if let Some(own) = batch.own.get_mut(index) {
-            own.iov = iov;
-            let at = &raw mut own.iov;
-            let header = &mut self.header().header;
-            (header.msg_iov, header.msg_iovlen) = (at, 1);
-        }
-    }
-
-    /// Makes the header ready for the next call.
-    #[inline(always)]
-    fn rearm(&mut self) {
         let control_len = self.control_len;
-        let header = &mut self.header().header;
-        header.msg_namelen = SockAddr::CAPACITY as libc::socklen_t;
-        header.msg_controllen = control_len as _;
+        let header = self.header().header;
+        // SAFETY: the invariant of the batch: the name stands at the start of the head; nobody else uses it.
+        let head = unsafe { &mut *header.msg_name.cast::<Head>() };
+        let bytes = if control_len == 0 { ptr::NonNull::dangling().as_ptr() } else { header.msg_control.cast() };
+        // SAFETY: as above; so many bytes belong to the message, and are initialised; any bytes make a u64.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(bytes, control_len) };
+        InboxMut { head, bytes }
     }
 
     /// Takes over what the message has brought, and makes its header ready: what its data is counted as.
@@ -380,21 +364,26 @@ impl<'m> InMessages<'m> {
     /// The head is written last: what it holds need not be read again, then.
     #[inline(always)]
     fn adopt(&mut self) -> (InboxMut<'m>, usize) {
-        let Mmsghdr { header, len } = *self.header();
-        self.rearm();
+        let control_len = self.control_len;
+        let message = self.header();
+        let Mmsghdr { header, len } = *message;
+        message.header.msg_namelen = SockAddr::CAPACITY as libc::socklen_t;
+        message.header.msg_controllen = control_len as _;
         let mut inbox = self.inbox();
-        inbox.arrived(&header, self.control_len, (0, 0, 0), self.last.inet, self.last.ask);
+        inbox.arrived(&header, control_len, (0, 0, 0), self.last.inet, self.last.ask);
         (inbox, len as usize)
     }
 
     /// The next message, whether it is the end of a stream, and the data of the batch that it has.
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<(InboxMut<'m>, Arrival, bool, &'m [u8])> {
-        let (data, room) = (self.data, self.room);
+        let (header, room) = (self.header, self.room);
         let (inbox, arrival, eof) = self.next_in(room)?;
-        // SAFETY: the invariant: `size` bytes belong to the message, of which `room` is all or none; they are initialised,
-        // and the kernel writes to them only when the batch is not borrowed.
-        let data = unsafe { std::slice::from_raw_parts(data, arrival.written) };
+        // SAFETY: the invariant of the batch: the entry of the message, which is there.
+        let data = unsafe { (*(*header).header.msg_iov).iov_base };
+        // SAFETY: the invariant of the batch: its bytes, of which `room` is all or none; they are initialised, and the kernel
+        // writes to them only when the batch is not borrowed.
+        let data = unsafe { std::slice::from_raw_parts(data.cast(), arrival.written) };
         Some((inbox, arrival, eof, data))
     }
 
@@ -402,13 +391,13 @@ impl<'m> InMessages<'m> {
     pub(crate) fn next_elsewhere(&mut self) -> Option<(InboxMut<'m>, Arrival, bool)> {
         // SAFETY: the invariant: borrowed exclusively.
         let batch = unsafe { &*self.batch };
-        let room = if self.last.elsewhere && !self.last.discarded { batch.own.get(self.index)?.elsewhere } else { 0 };
-        self.next_in(room)
+        let elsewhere = if self.is_over() { 0 } else { batch.own.get(self.index()).map_or(0, |own| own.elsewhere) };
+        self.next_in(if self.last.elsewhere && !self.last.discarded { elsewhere } else { 0 })
     }
 
     #[inline(always)]
     fn next_in(&mut self, room: usize) -> Option<(InboxMut<'m>, Arrival, bool)> {
-        if self.left == 0 {
+        if self.is_over() {
             return None;
         }
         // SAFETY: the invariant: borrowed exclusively, and no reference to it lives meanwhile.
@@ -420,7 +409,7 @@ impl<'m> InMessages<'m> {
             batch.owns = true;
         }
         let arrival = Arrival { returned, written: returned.min(room), flags: inbox.head.flags };
-        let eof = self.index == self.last.end;
+        let eof = self.header == self.last.end;
         self.step();
         Some((inbox, arrival, eof))
     }

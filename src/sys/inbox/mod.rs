@@ -43,8 +43,9 @@ const WRITES_WHAT_IT_COUNTS: c_int = {
     }
 };
 
+#[repr(C)]
 struct Head {
-    // INVARIANT: made by `SockAddr::zeroed`, never replaced.
+    // INVARIANT: at the start; made by `SockAddr::zeroed`, never replaced.
     peer: SockAddr,
     /// How much of the storage the last receive filled.
     len: usize,
