@@ -65,7 +65,42 @@ impl<'a> Iterator for Cmsgs<'a> {
     }
 }
 
+/// What a header says.
+#[derive(Clone, Copy)]
+pub(crate) struct Header {
+    len: usize,
+    id: CmsgId,
+}
+
+impl Header {
+    #[inline(always)]
+    pub(crate) fn id(self) -> CmsgId {
+        self.id
+    }
+}
+
 impl<'a> Cmsgs<'a> {
+    /// The next header, if there is a whole one.
+    #[inline(always)]
+    pub(crate) fn header(&self) -> Option<Header> {
+        let (header, _) = self.rest.split_at_checked(sys::HEADER)?;
+        #[allow(clippy::unnecessary_cast, reason = "a u32 on other systems")]
+        let len = sys::CmsgLen::from_ne_bytes(field(header, 0)) as usize;
+        Some(Header { len, id: CmsgId::from_header(field(header, sys::LEVEL_AT)) })
+    }
+
+    /// The next message, with the header that stands there, if its payload has `len` bytes and its padding: one comparison
+    /// less, and a step of a length that is known, for what is most often so.
+    #[inline(always)]
+    pub(crate) fn next_of_len(&mut self, header: Header, len: usize) -> Option<RawCmsg<'a>> {
+        if header.len != sys::HEADER + len {
+            return None;
+        }
+        let (message, rest) = self.rest.split_at_checked(sys::HEADER + sys::align_up(len))?;
+        self.rest = rest;
+        Some(RawCmsg::new(header.id, message.get(sys::HEADER..sys::HEADER + len)?))
+    }
+
     /// A header that says less than its own length ends the walk; one that says more than there is gets what there is.
     // Inlined, though rare: a call would make the compiler keep the whole walk in memory.
     #[inline(always)]

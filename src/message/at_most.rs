@@ -45,6 +45,11 @@ impl<T: RecvControl, const N: usize> RecvControl for AtMost<T, N> {
     }
 
     #[inline(always)]
+    fn usual_len(id: CmsgId) -> Option<usize> {
+        T::usual_len(id)
+    }
+
+    #[inline(always)]
     fn merge<'a>(earlier: Self::Value<'a>, later: Self::Value<'a>) -> Self::Value<'a> {
         T::merge(earlier, later)
     }

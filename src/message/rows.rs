@@ -27,15 +27,21 @@ macro_rules! sends {
 }
 
 /// How a type is received: its identities, the length of its payload, how to read it, and the option that asks for it.
-/// With `view`, the type has a lifetime and borrows the payload.
+/// With `view`, the type has a lifetime and borrows the payload, which may be shorter; with `varying`, it may be shorter.
 macro_rules! receives {
+    ($type:ident, $id:path, $len:expr, |$cmsg:ident| $value:expr, $option:expr) => {
+        receives!(@ [$type] [Self] [$id] $len, Some($len), |$cmsg| $value, $option);
+    };
     ($type:ident, $($id:path)|+, $len:expr, |$cmsg:ident| $value:expr, $option:expr) => {
-        receives!(@ [$type] [Self] [$($id)|+] $len, |$cmsg| $value, $option);
+        receives!(@ [$type] [Self] [$($id)|+] $len, None, |$cmsg| $value, $option);
+    };
+    (varying $type:ident, $($id:path)|+, $len:expr, |$cmsg:ident| $value:expr, $option:expr) => {
+        receives!(@ [$type] [Self] [$($id)|+] $len, None, |$cmsg| $value, $option);
     };
     (view $type:ident, $($id:path)|+, $len:expr, |$cmsg:ident| $value:expr, $option:expr) => {
-        receives!(@ [$type<'_>] [$type<'a>] [$($id)|+] $len, |$cmsg| $value, $option);
+        receives!(@ [$type<'_>] [$type<'a>] [$($id)|+] $len, None, |$cmsg| $value, $option);
     };
-    (@ [$type:ty] [$as:ty] [$($id:path)|+] $len:expr, |$cmsg:ident| $value:expr, $option:expr) => {
+    (@ [$type:ty] [$as:ty] [$($id:path)|+] $len:expr, $usual:expr, |$cmsg:ident| $value:expr, $option:expr) => {
         impl $crate::message::RecvControl for $type {
             type Value<'a> = $as;
             const PAYLOAD_LEN: usize = $len;
@@ -43,6 +49,11 @@ macro_rules! receives {
             #[inline(always)]
             fn matches(id: $crate::cmsg::CmsgId) -> bool {
                 $(id == $id)||+
+            }
+
+            #[inline(always)]
+            fn usual_len(_: $crate::cmsg::CmsgId) -> Option<usize> {
+                $usual
             }
 
             #[inline(always)]

@@ -58,6 +58,11 @@ impl RecvControl for HopLimit {
     }
 
     #[inline(always)]
+    fn usual_len(id: CmsgId) -> Option<usize> {
+        if Ipv6HopLimit::matches(id) { Ipv6HopLimit::usual_len(id) } else { IpTtl::usual_len(id) }
+    }
+
+    #[inline(always)]
     fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
         if Ipv6HopLimit::matches(cmsg.id()) {
             Ipv6HopLimit::decode(cmsg).map(Self::from)

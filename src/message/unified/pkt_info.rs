@@ -190,6 +190,11 @@ impl RecvControl for PktInfo {
     }
 
     #[inline(always)]
+    fn usual_len(id: CmsgId) -> Option<usize> {
+        if Ipv6PktInfo::matches(id) { Ipv6PktInfo::usual_len(id) } else { IpPktInfo::usual_len(id) }
+    }
+
+    #[inline(always)]
     fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
         if Ipv6PktInfo::matches(cmsg.id()) {
             Ipv6PktInfo::decode(cmsg).map(Self::V6)

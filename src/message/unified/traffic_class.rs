@@ -118,6 +118,11 @@ impl RecvControl for TrafficClass {
     }
 
     #[inline(always)]
+    fn usual_len(id: CmsgId) -> Option<usize> {
+        if TClass::matches(id) { TClass::usual_len(id) } else { IpTos::usual_len(id) }
+    }
+
+    #[inline(always)]
     fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
         if TClass::matches(cmsg.id()) {
             TClass::decode(cmsg).map(Self::from)

@@ -244,7 +244,7 @@ impl RecvErr {
 }
 
 receives!(
-    ExtendedError,
+    varying ExtendedError,
     Self::IP | Self::IPV6 | Self::PACKET | Self::VSOCK | Self::CAN_RAW | Self::J1939,
     WITH_V6,
     |cmsg| Self::read(cmsg),
