@@ -187,6 +187,20 @@ fn out_of_band_data_is_a_byte_of_its_own() {
     assert_eq!(data[0], b'b');
 }
 
+/// The kernel counts the byte though there is no room for it (net/unix/af_unix.c, `unix_stream_recv_urg`).
+#[test]
+fn out_of_band_data_without_room_is_no_byte() {
+    let (a, b) = pair(SockType::Stream);
+    if MsgHdr::new().data(b"b").flags(SendFlags::OOB).send(&a).is_err() {
+        return;
+    }
+    let (mut memory, mut control) = ([MaybeUninit::uninit(); 8], ControlBuf::<()>::new());
+    let mut header = MsgHdrMut::new();
+    header.flags(RecvFlags::OOB);
+    assert_eq!(header.recv(&b, &mut control).unwrap().len(), 0);
+    assert_eq!(header.uninit(&mut memory).filled().count(), 0);
+}
+
 /// ER21
 #[test]
 fn a_closed_peer_is_an_error_without_a_signal() {

@@ -376,6 +376,50 @@ fn a_rest_that_is_given_up_comes_back_with_the_part_that_went() {
     assert_eq!(out.wait(Duration::ZERO, |_, _| ()).unwrap(), 0);
 }
 
+/// Writes over the part of the stack that calls have used.
+#[inline(never)]
+fn clobber() -> u8 {
+    let mut memory = [b'S'; 60_000];
+    std::hint::black_box(&mut memory)[7]
+}
+
+/// The kernel reads it when the call has long returned.
+#[test]
+fn what_follows_of_small_pieces_is_the_buffers_own_memory_too() {
+    let (socket, mut peer) = narrow();
+    peer.set_nonblocking(true).unwrap();
+    let mut out: ZeroCopy<_, Vec<Vec<u8>>> = ZeroCopy::new(socket).unwrap();
+    let (mut sent, mut arrived, mut rests, mut data) = (0, Vec::new(), 0, vec![0; 70_000]);
+    for _ in 0..400 {
+        if out.unsent() == 0 {
+            match out.send((0..60).map(|_| vec![b'Z'; 250]).collect()) {
+                Ok(len) => sent += len,
+                Err(refused) => assert!(is_full(&refused.error), "{:?}", refused.error),
+            }
+        }
+        if out.unsent() > 0 {
+            match out.resume() {
+                Ok(len) => (sent, rests) = (sent + len, rests + usize::from(len > 250)),
+                Err(error) => {
+                    assert!(is_full(&error), "{error}");
+                    let len = peer.read(&mut data).unwrap_or(0);
+                    arrived.extend_from_slice(&data[..len]);
+                }
+            }
+            clobber();
+        }
+        out.complete(|_, _| ()).unwrap();
+    }
+    peer.set_nonblocking(false).unwrap();
+    peer.set_read_timeout(common::TIMEOUT).unwrap();
+    while arrived.len() < sent {
+        let len = peer.read(&mut data).unwrap();
+        arrived.extend_from_slice(&data[..len]);
+    }
+    assert!(rests > 0, "never more than a piece at once");
+    assert_eq!((arrived.len(), arrived.iter().filter(|byte| **byte != b'Z').count()), (sent, 0));
+}
+
 #[test]
 fn waiting_ends_with_the_time_if_nothing_comes_back() {
     let (socket, _peer) = narrow();

@@ -8,7 +8,7 @@ use std::{
     os::fd::AsFd,
 };
 
-use crate::{flags::RecvFlags, message::RecvList, receive::Received, sys};
+use crate::{error::EncodeError, flags::RecvFlags, message::RecvList, receive::Received, sys};
 
 /// Buffers for a batch of messages to receive (recvmmsg(2)), made once and used again.
 ///
@@ -75,7 +75,7 @@ impl<L: RecvList> RecvBatch<L> {
         self.inboxes.capacity()
     }
 
-    /// Flags for every receive.
+    /// More flags, for every receive from now on.
     pub fn flags(&mut self, flags: RecvFlags) -> &mut Self {
         self.ask.flags |= flags.bits();
         // The error queue never blocks, but AF_UNIX ignores the flag and would.
@@ -92,17 +92,26 @@ impl<L: RecvList> RecvBatch<L> {
         self
     }
 
-    /// Receives the messages that are there (recvmmsg(2)), at most 1,024, and waits if there is none: for one, not for
-    /// all (`MSG_WAITFORONE`). The call's timeout is not offered: the kernel looks at it only when a message comes.
+    /// Receives the messages that are there (recvmmsg(2)), and waits if there is none: for one, not for all
+    /// (`MSG_WAITFORONE`). The call's timeout is not offered: the kernel looks at it only when a message comes.
+    ///
+    /// With [`RecvFlags::PEEK`] it is one message: all would be the same. The end of a stream comes once
+    /// ([`Received::is_eof`]); of a sequential-packet socket, where nothing tells it from an empty message, it fills the
+    /// batch.
     ///
     /// # Errors
     ///
-    /// That of recvmmsg(2) before the first message; one behind it is told by the next call. EINTR is retried,
-    /// `WouldBlock` is returned. Truncation is no error.
+    /// That of recvmmsg(2) before the first message; one behind it is told by the next call. An error that is pending on a
+    /// stream comes before the data that arrived before it: go on until there is no more. EINTR is retried, `WouldBlock` is
+    /// returned. Truncation is no error. [`EncodeError::Value`](crate::EncodeError::Value) if there is no room for a
+    /// message.
     #[doc(alias = "recvmmsg")]
     #[doc(alias = "MSG_WAITFORONE")]
     #[inline(always)]
     pub fn recv(&mut self, socket: impl AsFd) -> io::Result<ReceivedMessages<'_, L>> {
+        if self.capacity() == 0 {
+            return Err(no_room().into());
+        }
         self.inboxes.recv(&socket, self.ask)?;
         Ok(self.received())
     }
@@ -119,13 +128,26 @@ impl<L: RecvList> RecvBatch<L> {
         buffers: &mut [IoSliceMut<'_>],
         each: usize,
     ) -> io::Result<ReceivedMessages<'_, L, ()>> {
+        if self.capacity() == 0 || each == 0 || each > buffers.len() {
+            return Err(no_room().into());
+        }
         self.inboxes.recv_into(&socket, buffers, each, self.ask)?;
-        Ok(ReceivedMessages { messages: self.inboxes.messages(), kind: PhantomData })
+        Ok(self.received_into())
     }
 
     /// The messages of the last receive that have not been looked at: where a closure around readiness cannot return them.
+    /// None after [`recv_into`](Self::recv_into).
     #[inline(always)]
     pub fn received(&mut self) -> ReceivedMessages<'_, L> {
+        let mut messages = self.inboxes.messages();
+        if messages.are_elsewhere() {
+            messages.end();
+        }
+        ReceivedMessages { messages, kind: PhantomData }
+    }
+
+    /// The same after [`recv_into`](Self::recv_into); else without their data.
+    pub fn received_into(&mut self) -> ReceivedMessages<'_, L, ()> {
         ReceivedMessages { messages: self.inboxes.messages(), kind: PhantomData }
     }
 
@@ -133,6 +155,11 @@ impl<L: RecvList> RecvBatch<L> {
     pub fn clear(&mut self) {
         self.inboxes.clear();
     }
+}
+
+#[cold]
+fn no_room() -> EncodeError {
+    EncodeError::Value { field: "vlen", expected: "room and buffers for a message", found: 0 }
 }
 
 /// Prints how many messages it has room for, and how much for each.

@@ -11,7 +11,7 @@ use crate::{
     flags::SendFlags,
     parser,
     send::{BatchSlot, MsgHdr, other_name, refused_flags, without_data},
-    sys,
+    sys::{self, QueueError},
 };
 
 /// Room for a batch of messages to send (sendmmsg(2)), made once and used again.
@@ -89,8 +89,9 @@ impl<'a> MsgHdr<'a, BatchSlot<'_, 'a>> {
     ///
     /// # Errors
     ///
-    /// The first [`EncodeError`] of the builder; [`EncodeError::Messages`] if the batch is full,
-    /// [`EncodeError::Queued`] for a second time. The batch is as it was then.
+    /// [`EncodeError::Messages`] if the batch is full, [`EncodeError::Queued`] for a second time; else the first
+    /// [`EncodeError`] of the builder, of which [`EncodeError::Slices`] and [`EncodeError::ControlSpace`] say whether the
+    /// message would fit into an empty batch: its room is for all messages together. The batch is as it was then.
     #[inline(always)]
     pub fn queue(&mut self) -> Result<(), EncodeError> {
         if let Some(error) = self.first_error() {
@@ -99,15 +100,17 @@ impl<'a> MsgHdr<'a, BatchSlot<'_, 'a>> {
         }
         match self.put_in_slot() {
             Ok(()) => Ok(()),
-            Err(Some(available)) => Err(EncodeError::Messages { available }),
-            Err(None) => Err(EncodeError::Queued),
+            Err(QueueError::Full(available)) => Err(EncodeError::Messages { available }),
+            Err(QueueError::Queued) => Err(EncodeError::Queued),
+            Err(QueueError::Slices(needed)) => Err(EncodeError::Slices { needed, available: sys::MAX_SLICES }),
         }
     }
 }
 
 /// Messages that are queued and sent together; see [`SendBatch`].
 ///
-/// What is sent, and in which order, is that of the [`queue`](BatchMessage::queue) calls. A message that cannot be built is
+/// What is sent, and in which order, is that of the [`queue`](BatchMessage::queue) calls. One that has gone whole stays full:
+/// [`SendBatch::begin`] makes room. A message that cannot be built is
 /// told by `queue` and is not in the batch; one that the kernel refuses is the first that has not gone:
 /// [`send`](Self::send) sends those before it and then returns its error, [`skip`](Self::skip) leaves it out.
 ///
@@ -178,11 +181,14 @@ impl<'a> Batch<'_, 'a> {
     /// Sends those that have not gone, in one call (sendmmsg(2)), and returns how many went: at least one, fewer than all
     /// if the kernel refuses one behind it. 0: there is none left.
     ///
-    /// A call takes 1,024. On a stream a message that goes in part is finished first.
+    /// A call takes 1,024. On a stream a message that goes in part is finished first (before Linux 4.9 the kernel itself
+    /// goes on with the next one). Of an error that was pending, as after an ICMP message, Linux tells only when it comes to
+    /// the first message of a call.
     ///
     /// # Errors
     ///
-    /// Those of [`MsgHdr::send`] for the first message that has not gone; nothing has gone by this call then.
+    /// Those of [`MsgHdr::send`] for the first message that has not gone; no whole message has gone by this call then. On a
+    /// stream a part of it may have ([`begun`](Self::begun)): calling again goes on behind it.
     #[doc(alias = "sendmmsg")]
     #[inline(always)]
     pub fn send(&mut self, socket: impl AsFd) -> io::Result<usize> {
@@ -190,10 +196,15 @@ impl<'a> Batch<'_, 'a> {
         if self.error.is_some() || self.session.is_loose() {
             most = self.check(socket)?;
         }
-        match self.session.send(socket, most, self.flags.bits()) {
-            Ok(sent) => Ok(sent),
-            Err(error) => self.explain(socket, error),
+        let sent = match self.session.send(socket, most, self.flags.bits()) {
+            Ok(sent) => sent,
+            Err(error) => self.explain(socket, error)?,
+        };
+        #[cfg(linux_like)]
+        {
+            self.flags -= SendFlags::FASTOPEN; // it is connected now
         }
+        Ok(sent)
     }
 
     /// Sends all that have not gone, in as many calls as it takes, and returns how many went.
@@ -210,23 +221,56 @@ impl<'a> Batch<'_, 'a> {
         Ok(self.sent() - before)
     }
 
+    /// How many bytes of the next message have gone, on a stream.
+    ///
+    /// A batch borrows its data. Whoever has to give it up in between keeps [`sent`](Self::sent) and this, queues the rest
+    /// of the messages in another batch and lets it [`resume`](Self::resume) here.
+    #[must_use]
+    pub fn begun(&self) -> usize {
+        self.session.begun()
+    }
+
+    /// Lets the first message continue behind so many bytes, without its control messages, which went with the first byte.
+    pub fn resume(&mut self, begun: usize) -> &mut Self {
+        self.session.rewind(begun);
+        self
+    }
+
+    /// Makes it as if nothing had gone: to send the same to another socket.
+    pub fn rewind(&mut self) -> &mut Self {
+        self.resume(0)
+    }
+
+    /// Lets a write to a closed stream raise SIGPIPE, as C does by default.
+    pub fn raise_sigpipe(&mut self) -> &mut Self {
+        self.flags -= SendFlags::NOSIGNAL;
+        self
+    }
+
     /// Leaves out the next message; whether there was one. On a stream of which it has gone in part, its rest is missing
     /// there.
     pub fn skip(&mut self) -> bool {
         self.session.skip()
     }
 
-    /// How many may go in one call. Control messages without data would be lost on a stream.
+    /// How many may go in one call. Control messages without data would be lost on a stream, and what has begun is to go on.
     #[cold]
     #[inline(never)]
     fn check(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
         if let Some(error) = self.error {
             return Err(error.into());
         }
-        if !sys::is_stream(socket)? {
+        let (begun, is_stream) = (self.begun(), sys::is_stream(socket)?);
+        let Some((_, slices, control)) = self.session.next() else { return Ok(usize::MAX) };
+        let bytes = slices.iter().fold(0, |sum: usize, slice| sum.saturating_add(slice.len()));
+        if begun > 0 && (begun > bytes || !is_stream) {
+            let expected = if is_stream { "no more than the bytes of the message" } else { "0: not a stream" };
+            return Err(EncodeError::Value { field: "begun", expected, found: begun as i64 }.into());
+        }
+        if !is_stream {
             return Ok(usize::MAX);
         }
-        if let Some((_, slices, control)) = self.session.next() {
+        if begun == 0 {
             without_data(socket, slices, control)?;
         }
         Ok(1)

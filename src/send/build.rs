@@ -32,7 +32,8 @@ impl<'a, S: Storage<'a>> MsgHdr<'a, S> {
         self
     }
 
-    /// One more buffer to gather (`msg_iov`). A header holds 64; [`slices`](Self::slices) takes more.
+    /// One more buffer to gather (`msg_iov`). A header holds 64, a batch what it was made for; [`slices`](Self::slices)
+    /// takes more.
     #[doc(alias = "msg_iov")]
     #[inline(always)]
     pub fn data(&mut self, bytes: &'a [u8]) -> &mut Self {
@@ -43,7 +44,7 @@ impl<'a, S: Storage<'a>> MsgHdr<'a, S> {
     }
 
     /// Many buffers to gather: by reference when they are all there is, up to 1,024 (`IOV_MAX`) for
-    /// [`send`](Self::send), any number for [`send_all`](Self::send_all); else copied into the header's 64.
+    /// [`send`](Self::send), any number for [`send_all`](MsgHdr::send_all); else copied into the header's 64.
     #[doc(alias = "msg_iov")]
     #[doc(alias = "msg_iovlen")]
     #[doc(alias = "IOV_MAX")]
@@ -78,7 +79,7 @@ impl<'a, S: Storage<'a>> MsgHdr<'a, S> {
     }
 
     /// Control messages (`msg_control`): one, a tuple, a slice, an `Option`, or references to these; 1,280 bytes in
-    /// all. A [`ControlList`] holds more.
+    /// all (in a batch, what it was made for). A [`ControlList`] holds more.
     ///
     /// After [`to`](Self::to), a message for both families goes out in the one form the destination needs.
     #[doc(alias = "msg_control")]
@@ -172,9 +173,8 @@ impl<'m, 'a> MsgHdr<'a, BatchSlot<'m, 'a>> {
         &self.parts.0
     }
 
-    /// Puts it into its slot; an error says how many messages fit, none that it is there already.
     #[inline(always)]
-    pub(crate) fn put_in_slot(&mut self) -> Result<(), Option<usize>> {
+    pub(crate) fn put_in_slot(&mut self) -> Result<(), sys::QueueError> {
         let (name, own) = self.name.parts();
         self.parts.0.queue(name, own, self.list.map(ControlList::as_bytes))
     }

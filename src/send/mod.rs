@@ -140,7 +140,7 @@ impl<'a> MsgHdr<'a> {
     /// For data that is owned until completion, and what the type system calls `'static`.
     #[cfg(linux_like)]
     pub(crate) fn zerocopy(&mut self) -> &mut Self {
-        self.flags |= SendFlags::from_bits_retain(refused::MSG_ZEROCOPY);
+        self.flags |= SendFlags::from_bits_retain(sys::MSG_ZEROCOPY);
         self
     }
 

@@ -16,20 +16,11 @@ use crate::{
     sys,
 };
 
-/// include/linux/socket.h; libc lacks it on Android.
-#[cfg(linux_like)]
-pub(super) const MSG_ZEROCOPY: i32 = 0x0400_0000;
-
 /// A flag that borrowed buffers cannot have.
 #[inline]
 pub(crate) fn flags(flags: SendFlags) -> Option<EncodeError> {
-    #[cfg(linux_like)]
-    if flags.bits() & MSG_ZEROCOPY != 0 {
-        let expected = "buffers owned until completion (ZeroCopy)";
-        return Some(EncodeError::Flag { flag: "MSG_ZEROCOPY", expected });
-    }
-    let _ = flags;
-    None
+    let expected = "buffers owned until completion (ZeroCopy)";
+    (flags.bits() & sys::MSG_ZEROCOPY != 0).then_some(EncodeError::Flag { flag: "MSG_ZEROCOPY", expected })
 }
 
 /// Control messages that a stream would drop, since no byte of data goes with them.

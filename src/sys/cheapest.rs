@@ -10,7 +10,7 @@ use std::{
 use nix::libc::{self, c_int};
 
 use super::{
-    MAX_SLICES, SockAddr,
+    MAX_SLICES, MSG_ZEROCOPY, SockAddr,
     io::{retried, sendmsg},
 };
 
@@ -35,16 +35,17 @@ pub(crate) fn send(
 ) -> io::Result<usize> {
     match slices {
         [data] if control.is_empty() => sendto(socket.as_fd(), name, data, flags),
-        [_, _, ..] if are_small(slices, control) => send_copied(socket.as_fd(), name, slices, control, flags),
+        [_, _, ..] if are_small(slices, control, flags) => send_copied(socket.as_fd(), name, slices, control, flags),
         _ => sendmsg(socket, name, slices, control, flags),
     }
 }
 
 /// Whether to copy them is faster.
 #[inline(always)]
-fn are_small(slices: &[IoSlice<'_>], control: &[u8]) -> bool {
+fn are_small(slices: &[IoSlice<'_>], control: &[u8], flags: c_int) -> bool {
     let (fewest, piece) = if control.is_empty() { (2, PIECE) } else { (PIECES_BESIDE_CONTROL, PIECE_BESIDE_CONTROL) };
-    if slices.len() < fewest || slices.len() > MAX_SLICES {
+    // With MSG_ZEROCOPY the kernel reads the caller's memory when the call has long returned: a copy on the stack is none.
+    if slices.len() < fewest || slices.len() > MAX_SLICES || flags & MSG_ZEROCOPY != 0 {
         return false;
     }
     let most = COPIED.min(slices.len() * piece);

@@ -3,7 +3,6 @@
 use std::{
     io,
     os::fd::{AsRawFd, BorrowedFd},
-    ptr,
 };
 
 use nix::libc::{self, c_int, c_uint};
@@ -48,7 +47,7 @@ impl Mmsghdr {
     }
 }
 
-/// The most messages the kernel takes in one call (`UIO_MAXIOV`, net/socket.c).
+/// The most messages the kernel sends in one call (`UIO_MAXIOV`, net/socket.c, `__sys_sendmmsg`).
 const MOST: usize = 1024;
 
 /// sendmmsg(2), retried when a signal interrupts it: how many messages went, at least one. The error is that of the first
@@ -142,8 +141,8 @@ unsafe fn send_one_by_one(
     Ok(sent)
 }
 
-/// recvmmsg(2), not retried: how many messages came, at least one, and an error number that was found behind them (0 where
-/// the kernel keeps it for the next call). It waits for the first alone (`MSG_WAITFORONE`).
+/// recvmmsg(2), not retried: how many messages came, at least one, and an error number that was found behind them, if
+/// the kernel does not keep it for the next call. It waits for the first alone (`MSG_WAITFORONE`).
 ///
 /// # Safety
 ///
@@ -155,16 +154,17 @@ pub(super) unsafe fn recvmmsg(
     messages: *mut Mmsghdr,
     count: usize,
     flags: c_int,
-) -> io::Result<(usize, c_int)> {
+) -> io::Result<(usize, Option<c_int>)> {
     #[cfg(linux_like)]
     {
-        let (flags, wait) = (flags | libc::MSG_WAITFORONE, ptr::null_mut());
-        let most = count.min(MOST) as c_uint;
+        let (flags, wait) = (flags | libc::MSG_WAITFORONE, std::ptr::null_mut());
+        // As many as there are: the kernel has no limit here.
+        let most = count.min(c_uint::MAX as usize) as c_uint;
         // SAFETY: 1. the descriptor is borrowed, hence open; 2. the caller's promises; the two structures have one
         // layout; 3. what the kernel writes there is plain bytes; 4. no time is given.
         let received = unsafe { libc::recvmmsg(socket.as_raw_fd(), messages.cast(), most, flags as _, wait) };
         if received >= 0 {
-            return Ok((received as usize, 0));
+            return Ok((received as usize, None));
         }
         let error = last_error();
         if error.raw_os_error() != Some(libc::ENOSYS) {
@@ -186,7 +186,7 @@ unsafe fn receive_one_by_one(
     messages: *mut Mmsghdr,
     count: usize,
     flags: c_int,
-) -> io::Result<(usize, c_int)> {
+) -> io::Result<(usize, Option<c_int>)> {
     let mut received = 0;
     while received < count {
         let wait = if received == 0 { 0 } else { libc::MSG_DONTWAIT };
@@ -201,12 +201,15 @@ unsafe fn receive_one_by_one(
             let error = last_error();
             return match (received, error.kind(), error.raw_os_error()) {
                 (0, ..) => Err(error),
-                (_, io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted, _) | (.., None) => Ok((received, 0)),
-                (.., Some(number)) => Ok((received, number)),
+                (_, io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted, _) => Ok((received, None)),
+                (.., number) => Ok((received, number)),
             };
         }
         message.len = len as c_uint;
         received += 1;
+        if message.header.msg_flags & libc::MSG_OOB != 0 {
+            break; // out-of-band data is returned at once, as with the system call
+        }
     }
-    Ok((received, 0))
+    Ok((received, None))
 }

@@ -25,7 +25,7 @@ pub(crate) use io::{domain, ends_stream, is_stream, set_int_option, with_msghdr}
 pub(crate) use io::{int_option, option_bytes, sendmsg, set_option_bytes};
 pub use name::SockAddr;
 pub(crate) use name::{FAMILY_AT, FAMILY_LEN};
-pub(crate) use out_batch::{OutBatch, OutSession, Slot, rest_of};
+pub(crate) use out_batch::{OutBatch, OutSession, QueueError, Slot, rest_of};
 pub(crate) use outbox::{ByteRoom, ByteSink, InlineBytes, Outbox};
 pub(crate) use slices::{INLINE_SLICES, InlineSlices, IoSlices, IoSlicesMut, SliceRoom};
 
@@ -64,6 +64,9 @@ pub(crate) const MSG_CMSG_CLOEXEC: c_int = {
 };
 #[cfg(apple)]
 pub(crate) const MSG_CMSG_CLOEXEC: c_int = 0;
+
+/// include/linux/socket.h; libc lacks it on Android. No flag elsewhere.
+pub(crate) const MSG_ZEROCOPY: c_int = if cfg!(linux_like) { 0x0400_0000 } else { 0 };
 
 /// The type of `cmsg_len` as the kernel reads it: Linux a `size_t` whatever the C library declares (musl splits it
 /// into a length and a pad), the others a `socklen_t`.

@@ -16,12 +16,16 @@ use super::{
     mmsg::{Mmsghdr, sendmmsg},
 };
 
+/// The most bytes that the kernel takes of one message (`MAX_RW_COUNT`, include/linux/fs.h): of a longer one it sends the
+/// beginning, and takes it for the whole.
+const MAX_BYTES: usize = 0x7fff_f000;
+
 /// Storage for messages to send, made once.
 pub(crate) struct OutBatch {
     // INVARIANT: the pads of the headers are zero; only fields are written.
     headers: Array<Mmsghdr>,
     names: Array<SockAddr>,
-    slices: Array<MaybeUninit<libc::iovec>>,
+    slices: Array<MaybeUninit<IoSlice<'static>>>,
     control: Array<MaybeUninit<u64>>,
     queue: Queue,
 }
@@ -33,7 +37,7 @@ struct Queue {
     // batch itself: names of their index, entries before `slices`, bytes before `control`.
     next: *mut Mmsghdr,
     messages_left: usize,
-    slices: *mut MaybeUninit<libc::iovec>,
+    slices: *mut MaybeUninit<IoSlice<'static>>,
     slices_left: usize,
     control: *mut u8,
     control_left: usize,
@@ -41,8 +45,11 @@ struct Queue {
     sent: usize,
     /// Bytes of the next one that have gone, on a stream.
     begun: usize,
-    /// Whether a message has control data, and perhaps no byte of data.
+    /// Whether a stream has to be given them one by one: a message may have control data and no byte of data, or more than
+    /// the kernel takes at once.
     loose: bool,
+    /// The error of a rest that was to follow in a call that has sent others: the next call's.
+    error: c_int,
 }
 
 // SAFETY: the pointers in it are followed by the batch alone, which owns what they lead to.
@@ -81,7 +88,7 @@ impl Queue {
     #[inline(always)]
     fn empty(
         headers: &Array<Mmsghdr>,
-        slices: &Array<MaybeUninit<libc::iovec>>,
+        slices: &Array<MaybeUninit<IoSlice<'static>>>,
         control: &Array<MaybeUninit<u64>>,
     ) -> Self {
         // INVARIANT: the start of each.
@@ -95,6 +102,7 @@ impl Queue {
             sent: 0,
             begun: 0,
             loose: false,
+            error: 0,
         }
     }
 }
@@ -102,7 +110,7 @@ impl Queue {
 /// A batch while it is filled and sent: what the messages borrow, they borrow for 'a.
 pub(crate) struct OutSession<'b, 'a> {
     batch: &'b mut OutBatch,
-    memory: PhantomData<&'a ()>,
+    memory: PhantomData<fn(&'a ()) -> &'a ()>,
 }
 
 /// Room for the parts of the next message.
@@ -111,6 +119,8 @@ pub(crate) struct Slot<'s, 'a> {
     pub(crate) control: Outbox<&'s mut [MaybeUninit<u8>]>,
     /// Until it is queued.
     batch: Option<&'s mut OutBatch>,
+    /// What it borrows is borrowed for 'a, no shorter: the batch outlives it.
+    memory: PhantomData<fn(&'a ()) -> &'a ()>,
 }
 
 impl<'a> OutSession<'_, 'a> {
@@ -130,13 +140,17 @@ impl<'a> OutSession<'_, 'a> {
     #[inline(always)]
     pub(crate) fn slot(&mut self) -> Slot<'_, 'a> {
         let queue = &self.batch.queue;
-        // SAFETY: 1. so many entries follow, of any content (the invariant of the queue); IoSlice is guaranteed to be ABI
-        // compatible with iovec on Unix; 2. the session is borrowed exclusively for as long as the slice lives, and nothing
+        // SAFETY: 1. so many entries follow, of any content (the invariant of the queue); 2. the session is borrowed exclusively for as long as the slice lives, and nothing
         // queued lies there; the slot's own `batch` does not touch it.
         let slices = unsafe { std::slice::from_raw_parts_mut(queue.slices.cast(), queue.slices_left) };
         // SAFETY: as above, with bytes.
         let control = unsafe { std::slice::from_raw_parts_mut(queue.control.cast(), queue.control_left) };
-        Slot { slices: IoSlices::over(slices), control: Outbox::over(control), batch: Some(self.batch) }
+        Slot {
+            slices: IoSlices::over(slices),
+            control: Outbox::over(control),
+            batch: Some(self.batch),
+            memory: PhantomData,
+        }
     }
 
     /// Sends what has not gone yet, no more than `most`, in one call: how many messages went. The error is that of the
@@ -145,26 +159,36 @@ impl<'a> OutSession<'_, 'a> {
     pub(crate) fn send(&mut self, socket: BorrowedFd<'_>, most: usize, flags: c_int) -> io::Result<usize> {
         let queued = self.batch.queued();
         let queue = &mut self.batch.queue;
-        if queue.begun > 0 {
-            self.send_rest(socket, flags)?;
-            return Ok(1);
-        }
         let count = (queued - queue.sent).min(most);
         if count == 0 {
             return Ok(0);
+        }
+        if queue.error != 0 {
+            return Err(io::Error::from_raw_os_error(std::mem::take(&mut queue.error)));
+        }
+        if queue.begun > 0 {
+            self.send_rest(socket, flags)?;
+            return Ok(1);
         }
         // SAFETY: `sent` is less than the queued ones, which are no more than there are, in one allocation.
         let first = unsafe { self.batch.headers.as_ptr().add(queue.sent) };
         // SAFETY: 1. `count` headers follow, borrowed exclusively with the session; what they describe may be read (the
         // invariant of the queue); 2. the pads are zero, and the encoder writes no others.
-        let went = unsafe { sendmmsg(socket, first, count, flags) }?;
+        let went = unsafe { sendmmsg(socket, first, count, flags) }?.min(count);
+        if went == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
         queue.sent += went;
         if let Some(len) = self.cut_short().filter(|_| is_stream(socket).unwrap_or(false)) {
             // INVARIANT: the last one has not gone whole.
             (self.batch.queue.sent, self.batch.queue.begun) = (self.batch.queue.sent - 1, len);
             return match self.send_rest(socket, flags) {
                 Err(error) if went == 1 => Err(error),
-                Err(_) => Ok(went - 1),
+                Err(error) => {
+                    // Without a number it is one that a repetition gives again.
+                    self.batch.queue.error = error.raw_os_error().unwrap_or(0);
+                    Ok(went - 1)
+                }
                 Ok(()) => Ok(went),
             };
         }
@@ -179,18 +203,21 @@ impl<'a> OutSession<'_, 'a> {
         (unsafe { last.whole() } > last.len as usize).then_some(last.len as usize)
     }
 
-    /// Sends the rest of a message that has gone in part: without its control messages.
+    /// Sends the rest of the next message, which has gone in part: without its control messages.
     #[cold]
     fn send_rest(&mut self, socket: BorrowedFd<'_>, flags: c_int) -> io::Result<()> {
-        while let Some(message) = self.batch.headers.get(self.batch.queue.sent) {
+        while let Some((_, slices, _)) = self.next() {
             let mut list = [IoSlice::new(&[]); super::INLINE_SLICES];
-            let rest = rest_of(self.slices_of(&message.header), self.batch.queue.begun, &mut list);
+            let rest = rest_of(slices, self.batch.queue.begun, &mut list);
             if rest.iter().all(|slice| slice.is_empty()) {
                 self.batch.queue.sent += 1;
                 self.batch.queue.begun = 0;
                 break;
             }
             let went = sendmsg(&socket, None, rest, &[], flags)?;
+            if went == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
             self.batch.queue.begun += went;
         }
         Ok(())
@@ -207,15 +234,26 @@ impl<'a> OutSession<'_, 'a> {
         let more = self.sent() < self.len();
         let queue = &mut self.batch.queue;
         if more {
-            (queue.sent, queue.begun) = (queue.sent + 1, 0);
+            (queue.sent, queue.begun, queue.error) = (queue.sent + 1, 0, 0);
         }
         more
     }
 
-    /// Whether one that has not gone has control data and perhaps no data.
+    /// None has gone, or so many bytes of the first.
+    pub(crate) fn rewind(&mut self, begun: usize) {
+        let queue = &mut self.batch.queue;
+        (queue.sent, queue.begun, queue.error) = (0, begun, 0);
+    }
+
+    /// How many bytes of the next one have gone.
+    pub(crate) fn begun(&self) -> usize {
+        self.batch.queue.begun
+    }
+
+    /// Whether it has to be looked at before it is sent: a stream may have to be given the messages one by one.
     #[inline(always)]
     pub(crate) fn is_loose(&self) -> bool {
-        self.batch.queue.loose
+        self.batch.queue.loose || self.batch.queue.begun > 0
     }
 
     /// The parts of the next message: its name, its slices and its control messages.
@@ -252,6 +290,16 @@ impl<'a> OutSession<'_, 'a> {
     }
 }
 
+/// Why a message cannot be queued.
+pub(crate) enum QueueError {
+    /// So many fit.
+    Full(usize),
+    /// It is there already.
+    Queued,
+    /// It has so many slices.
+    Slices(usize),
+}
+
 /// What lies behind the first `skip` bytes of these slices, as many as one call takes; a list of its own if the first is
 /// half gone.
 pub(crate) fn rest_of<'l, 'a>(
@@ -277,7 +325,7 @@ pub(crate) fn rest_of<'l, 'a>(
 }
 
 impl<'a> Slot<'_, 'a> {
-    /// Puts the message behind those that are there; an error says how many fit, none that it has been done before.
+    /// Puts the message behind those that are there.
     ///
     /// The name is somebody else's, or else a copy of `own`; control messages are those of the slot, or of a list.
     #[inline(always)]
@@ -286,11 +334,11 @@ impl<'a> Slot<'_, 'a> {
         name: Option<&'a SockAddr>,
         own: &SockAddr,
         list: Option<&'a [u8]>,
-    ) -> Result<(), Option<usize>> {
-        let Some(batch) = self.batch.as_mut() else { return Err(None) };
+    ) -> Result<(), QueueError> {
+        let Some(batch) = self.batch.as_mut() else { return Err(QueueError::Queued) };
         let (index, most) = (batch.queued(), batch.headers.len());
         if batch.queue.messages_left == 0 {
-            return Err(Some(most));
+            return Err(QueueError::Full(most));
         }
         // SAFETY: a header is there (the invariant of the queue), and the batch is borrowed exclusively.
         let header = unsafe { &mut (*batch.queue.next).header };
@@ -305,11 +353,14 @@ impl<'a> Slot<'_, 'a> {
                     *name = *own;
                     (name.as_ptr().cast_mut(), own.len() as libc::socklen_t)
                 }
-                None => return Err(Some(most)),
+                None => return Err(QueueError::Full(most)),
             },
             _ => (std::ptr::null_mut(), 0),
         };
         let slices = self.slices.as_slice();
+        if slices.len() > MAX_SLICES {
+            return Err(QueueError::Slices(slices.len()));
+        }
         header.msg_iov = slices.as_ptr().cast::<libc::iovec>().cast_mut();
         header.msg_iovlen = slices.len() as _;
         let control = list.unwrap_or(self.control.as_bytes());
@@ -318,7 +369,8 @@ impl<'a> Slot<'_, 'a> {
             _ => (control.as_ptr().cast::<libc::c_void>().cast_mut(), control.len() as _),
         };
         let queue = &mut batch.queue;
-        if !control.is_empty() && slices.first().is_none_or(|slice| slice.is_empty()) {
+        let bytes = slices.iter().fold(0, |sum: usize, slice| sum.saturating_add(slice.len()));
+        if bytes > MAX_BYTES || (bytes == 0 && !control.is_empty()) {
             queue.loose = true;
         }
         // INVARIANT: what the caller gave lives for 'a; what this message uses of the batch lies before the pointers now,

@@ -3,7 +3,7 @@
 use std::{
     io::{self, IoSliceMut},
     marker::PhantomData,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
     ptr,
 };
 
@@ -38,8 +38,8 @@ pub(crate) struct InBatch {
     owns: bool,
     /// What the last messages have in common.
     last: Last,
-    /// What was found behind the last messages, where the kernel did not keep it.
-    error: c_int,
+    /// What was found behind the last messages, where the kernel did not keep it, and on which socket.
+    error: Option<(RawFd, c_int)>,
 }
 
 /// The buffer of a message, and how many bytes the caller's have instead.
@@ -93,7 +93,7 @@ impl InBatch {
             received: 0,
             owns: false,
             last: Last::new(ask, false),
-            error: 0,
+            error: None,
         };
         for index in 0..messages {
             batch.describe(index);
@@ -163,6 +163,8 @@ impl InBatch {
         ask: Recv,
     ) -> io::Result<()> {
         self.clear();
+        // First of all: it is the caller's code, and may panic.
+        let socket = socket.as_fd();
         let count = buffers.len().checked_div(each).unwrap_or(0).min(self.headers.len());
         for (index, list) in (0..count).zip(buffers.chunks_exact_mut(each.max(1))) {
             let room = list.iter().fold(0, |sum: usize, buffer| sum.saturating_add(buffer.len()));
@@ -172,7 +174,7 @@ impl InBatch {
                 own.elsewhere = room;
             }
         }
-        let result = self.call(socket.as_fd(), count, Last::new(ask, true));
+        let result = self.call(socket, count, Last::new(ask, true));
         for index in 0..count {
             if let (Some(message), Some(own)) = (self.headers.get_mut(index), self.own.get_mut(index)) {
                 (message.header.msg_iov, message.header.msg_iovlen) = (ptr::from_mut(own).cast(), 1);
@@ -184,10 +186,12 @@ impl InBatch {
     /// recvmmsg(2) into the first `count` headers, retried when a signal interrupts it.
     #[inline(always)]
     fn call(&mut self, socket: BorrowedFd<'_>, count: usize, last: Last) -> io::Result<()> {
-        if self.error != 0 {
-            return Err(io::Error::from_raw_os_error(std::mem::take(&mut self.error)));
+        if self.error.is_some() {
+            self.tell_error(socket)?;
         }
         let ask = last.ask;
+        // Each would be the same message.
+        let count = if ask.flags & libc::MSG_PEEK != 0 { count.min(1) } else { count };
         let mut flags = if ask.inheritable { ask.flags } else { ask.flags | MSG_CMSG_CLOEXEC };
         let (received, error) = loop {
             // SAFETY: so many headers are there, as the callers have seen to, and describe memory of the batch, or of the
@@ -209,15 +213,47 @@ impl InBatch {
             }
         };
         // INVARIANT: the kernel says no more than it was given.
-        (self.received, self.error, self.last) = (received.min(count), error, last);
+        (self.received, self.last) = (received.min(count), last);
+        self.error = error.map(|error| (socket.as_raw_fd(), error));
         self.last.inet = self.first_is_inet();
         if ask.flags & libc::MSG_TRUNC != 0 {
             self.last.discarded = discards(socket, ask.flags);
+        }
+        #[cfg(apple)]
+        if !ask.inheritable {
+            self.set_cloexec();
         }
         if self.received.checked_sub(1).is_some_and(|last| self.is_silent(last)) {
             self.find_end(socket);
         }
         Ok(())
+    }
+
+    /// What was found behind the last messages of this socket.
+    #[cold]
+    fn tell_error(&mut self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        match self.error {
+            Some((fd, number)) if fd == socket.as_raw_fd() => {
+                self.error = None;
+                Err(io::Error::from_raw_os_error(number))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// For all messages, though they are taken over one by one later: the process may fork in between.
+    #[cfg(apple)]
+    fn set_cloexec(&mut self) {
+        let (installs, mut each) = (super::installs(self.last.ask), self.messages_from(0, self.received));
+        while installs && !each.is_over() {
+            let len = (each.header().header.msg_controllen as usize).min(each.control_len);
+            let mut inbox = each.inbox();
+            // INVARIANT: while they are looked at, what this message brought is the head's; nobody else sees it.
+            (inbox.head.len, inbox.head.owns) = (len, true);
+            inbox.set_cloexec(0);
+            (inbox.head.len, inbox.head.owns) = (0, false);
+            each.step();
+        }
     }
 
     #[inline(always)]
@@ -250,6 +286,14 @@ impl InBatch {
         }
         while first > 0 && self.is_silent(first - 1) && control(self, first - 1) == attached {
             first -= 1;
+        }
+        // Without room for a byte nothing says that there is none.
+        let room = |batch: &Self, index| match batch.last.elsewhere {
+            true => batch.own.get(index).map_or(0, |own| own.elsewhere),
+            false => batch.size,
+        };
+        if room(self, first) == 0 {
+            return;
         }
         let mut each = self.messages_from(first, self.received - first);
         while !each.is_over() {
@@ -319,6 +363,19 @@ impl<'m> InMessages<'m> {
         (self.end.addr() - self.header.addr()) / size_of::<Mmsghdr>()
     }
 
+    /// Whether their data is in buffers of the caller's.
+    #[inline(always)]
+    pub(crate) fn are_elsewhere(&self) -> bool {
+        self.last.elsewhere
+    }
+
+    /// Leaves the others where they are.
+    #[inline(always)]
+    pub(crate) fn end(&mut self) {
+        // INVARIANT: there are none behind.
+        self.end = self.header;
+    }
+
     #[inline(always)]
     fn is_over(&self) -> bool {
         self.header == self.end
@@ -379,8 +436,10 @@ impl<'m> InMessages<'m> {
     pub(crate) fn next(&mut self) -> Option<(InboxMut<'m>, Arrival, bool, &'m [u8])> {
         let (header, room) = (self.header, self.room);
         let (inbox, arrival, eof) = self.next_in(room)?;
-        // SAFETY: the invariant of the batch: the entry of the message, which is there.
-        let data = unsafe { (*(*header).header.msg_iov).iov_base };
+        // SAFETY: the invariant: a message is there.
+        let entry = unsafe { (*header).header.msg_iov };
+        // SAFETY: the invariant of the batch: the entry of this message.
+        let data = unsafe { (*entry).iov_base };
         // SAFETY: the invariant of the batch: its bytes, of which `room` is all or none; they are initialised, and the kernel
         // writes to them only when the batch is not borrowed.
         let data = unsafe { std::slice::from_raw_parts(data.cast(), arrival.written) };

@@ -29,10 +29,10 @@ use super::{
 };
 use crate::cmsg::{Cmsgs, unlikely};
 
-/// Flags under which the kernel writes every byte that it counts. Under others (`MSG_TRUNC` on TCP, device memory)
-/// the count may cover bytes it did not touch.
+/// Flags under which the kernel writes every byte that it counts. Under others (`MSG_TRUNC` on TCP, device memory,
+/// `MSG_OOB` into no buffer) the count may cover bytes it did not touch.
 const WRITES_WHAT_IT_COUNTS: c_int = {
-    let common = libc::MSG_DONTWAIT | libc::MSG_PEEK | libc::MSG_WAITALL | libc::MSG_OOB | MSG_CMSG_CLOEXEC;
+    let common = libc::MSG_DONTWAIT | libc::MSG_PEEK | libc::MSG_WAITALL | MSG_CMSG_CLOEXEC;
     #[cfg(linux_like)]
     {
         common | libc::MSG_ERRQUEUE
@@ -288,15 +288,13 @@ impl<'a> InboxMut<'a> {
         self.head.flags = flags | header.msg_flags;
         // SAFETY: the field's invariant: the address was made by `zeroed`.
         unsafe { self.head.peer.set_len(header.msg_namelen as usize) };
-        // Linux installs new descriptors at every peek; elsewhere a peeked message shows numbers that are not ours.
-        let installs = cfg!(linux_like) || ask.flags & libc::MSG_PEEK == 0;
         let inet = inet || is_inet(&self.head.peer);
-        if got > 0 && installs && !inet {
+        if got > 0 && installs(ask) && !inet {
             // INVARIANT: recvmsg(2) has installed what stands in the new bytes, for us alone.
             self.head.owns = true;
         }
         #[cfg(apple)]
-        if self.head.owns && installs && !ask.inheritable {
+        if self.head.owns && installs(ask) && !ask.inheritable {
             self.set_cloexec(start);
         }
     }
@@ -396,6 +394,13 @@ impl<'a> InboxMut<'a> {
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> + Clone {
         Fds::new(self.head, self.bytes)
     }
+}
+
+/// Whether the descriptors that a receive shows are ours: Linux installs new ones at every peek, elsewhere a peeked message
+/// shows numbers that are not.
+#[inline(always)]
+fn installs(ask: Recv) -> bool {
+    cfg!(linux_like) || ask.flags & libc::MSG_PEEK == 0
 }
 
 /// A message from an internet peer carries no descriptor (net/core/scm.c serves AF_UNIX and AF_NETLINK).
