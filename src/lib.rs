@@ -134,6 +134,7 @@ pub mod interface;
 pub mod message;
 pub mod parser;
 pub mod rfc3542;
+pub mod stream;
 
 mod addr;
 mod control;

@@ -1,0 +1,287 @@
+//! Bytes and descriptors on their way out.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    io::{self, IoSlice},
+    os::fd::AsFd,
+};
+
+use super::QueuedFd;
+use crate::{
+    error::EncodeError,
+    flags::SendFlags,
+    message::ScmRights,
+    options::Families,
+    send::MsgHdr,
+    sys::{INLINE_SLICES, MAX_FDS},
+};
+
+/// Bytes that [`FdWriter::write`] gathers before it sends.
+const CAPACITY: usize = 8 * 1024;
+
+/// The writing half: bytes and descriptors that wait to be sent, each descriptor before the byte it belongs to.
+///
+/// It is state alone and borrows no socket: every call that sends is given one, and may fail with `WouldBlock` at any
+/// byte. What has not gone is kept, and the next call goes on there. [`FdStream`](super::FdStream) puts it beside its
+/// socket.
+///
+/// ```
+/// use ancillary::{SocketExt, stream::FdWriter};
+/// use std::{fs::File, os::unix::net::UnixStream};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (a, b) = UnixStream::pair()?;
+/// let mut out = FdWriter::new();
+/// out.queue(b"hello", [] as [&File; 0])?;
+/// out.queue(b"open", [File::open("/dev/null")?])?; // owned: closed once sent
+/// out.queue(b"both", [&a, &b])?;                   // borrowed
+/// out.flush(&a)?;
+///
+/// let mut data = [0; 64];
+/// let message = b.recv_fds::<9>(&mut data)?;
+/// assert_eq!((&data[..message.len()], message.fds().count()), (&b"helloopen"[..], 1));
+/// let message = b.recv_fds::<9>(&mut data)?;
+/// assert_eq!((&data[..message.len()], message.fds().count()), (&b"both"[..], 2));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// What has not been sent when it is dropped is gone: [`flush`](Self::flush) first. Owned descriptors are closed.
+pub struct FdWriter<'fd> {
+    bytes: VecDeque<u8>,
+    fds: VecDeque<Waiting<'fd>>,
+    /// Bytes sent in all.
+    sent: u64,
+    fds_per_message: usize,
+    capacity: usize,
+    /// Whether the socket has been looked at.
+    is_unix: bool,
+}
+
+#[derive(Debug)]
+struct Waiting<'fd> {
+    /// The number of the byte it belongs to.
+    byte: u64,
+    fd: QueuedFd<'fd>,
+}
+
+impl<'fd> FdWriter<'fd> {
+    /// An empty one. Room is allocated as it is needed, and kept.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            bytes: VecDeque::new(),
+            fds: VecDeque::new(),
+            sent: 0,
+            fds_per_message: MAX_FDS,
+            capacity: CAPACITY,
+            is_unix: false,
+        }
+    }
+
+    /// Sends at most so many descriptors at once: 253 (`SCM_MAX_FD`) if nothing is said, 28 for Wayland, whose library
+    /// makes room for no more. Other numbers than 1 to 253 are brought into that range.
+    #[doc(alias = "SCM_MAX_FD")]
+    #[must_use]
+    pub fn with_fds_per_message(mut self, most: usize) -> Self {
+        self.fds_per_message = most.clamp(1, MAX_FDS);
+        self
+    }
+
+    /// How many bytes [`write`](Self::write) gathers before it sends; 8 KiB if nothing is said. [`queue`](Self::queue)
+    /// and [`push`](Self::push) know no limit.
+    #[must_use]
+    pub fn with_capacity(mut self, bytes: usize) -> Self {
+        self.capacity = bytes.max(1);
+        self
+    }
+
+    /// Queues one message: bytes, and the descriptors that belong to them. The first descriptors leave in one call with the
+    /// first byte; more than fit into one call leave with the bytes behind it, one byte for each call but the last, so
+    /// that whoever has the last byte has all descriptors.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::DescriptorsWithoutData`] for descriptors without a byte, and [`EncodeError::Descriptors`] for more
+    /// than so many bytes can carry. Nothing is queued then, and descriptors that were given away are closed.
+    pub fn queue<I>(&mut self, bytes: &[u8], fds: I) -> Result<(), EncodeError>
+    where
+        I: IntoIterator<Item: Into<QueuedFd<'fd>>, IntoIter: ExactSizeIterator>,
+    {
+        let fds = fds.into_iter();
+        let (found, max) = (fds.len(), bytes.len().saturating_mul(self.fds_per_message));
+        if found > 0 && bytes.is_empty() {
+            return Err(EncodeError::DescriptorsWithoutData { descriptors: found });
+        }
+        if found > max {
+            return Err(EncodeError::Descriptors { found, max });
+        }
+        self.push_fds(fds);
+        self.push(bytes);
+        Ok(())
+    }
+
+    /// Queues bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend(bytes);
+    }
+
+    /// Queues a descriptor for the next byte that is queued or written; without one it is kept. More than fit into one call
+    /// leave as [`queue`](Self::queue) says.
+    pub fn push_fd(&mut self, fd: impl Into<QueuedFd<'fd>>) {
+        let byte = self.sent + self.bytes.len() as u64;
+        self.fds.push_back(Waiting { byte, fd: fd.into() });
+    }
+
+    /// Queues descriptors, as [`push_fd`](Self::push_fd) does one.
+    pub fn push_fds<I>(&mut self, fds: I)
+    where
+        I: IntoIterator<Item: Into<QueuedFd<'fd>>>,
+    {
+        fds.into_iter().for_each(|fd| self.push_fd(fd));
+    }
+
+    /// Bytes that have not been sent.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Descriptors that have not been sent.
+    #[must_use]
+    pub fn pending_fds(&self) -> usize {
+        self.fds.len()
+    }
+
+    /// Forgets what has not been sent, and closes the owned descriptors among it. A message may have gone in part.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.fds.clear();
+    }
+
+    /// Sends all bytes, with their descriptors. Descriptors that no byte follows yet stay.
+    ///
+    /// # Errors
+    ///
+    /// That of sendmsg(2), errno preserved: EINTR is retried; `WouldBlock` says that the socket takes no more now, and
+    /// ETOOMANYREFS that too many of this user's descriptors are on their way, which no readiness tells the end of: try
+    /// again when the peer has had time to read. [`FamilyError`](crate::FamilyError) for descriptors on a socket that is
+    /// not AF_UNIX. Whatever the error, what has not gone is still queued, and nothing goes twice.
+    #[doc(alias = "ETOOMANYREFS")]
+    pub fn flush(&mut self, socket: impl AsFd) -> io::Result<()> {
+        self.flush_with(&socket, SendFlags::empty())
+    }
+
+    /// The same without waiting, on a socket that may block (`MSG_DONTWAIT`).
+    ///
+    /// # Errors
+    ///
+    /// As [`flush`](Self::flush).
+    #[doc(alias = "MSG_DONTWAIT")]
+    pub fn try_flush(&mut self, socket: impl AsFd) -> io::Result<()> {
+        self.flush_with(&socket, SendFlags::DONTWAIT)
+    }
+
+    fn flush_with(&mut self, socket: &impl AsFd, flags: SendFlags) -> io::Result<()> {
+        while !self.bytes.is_empty() {
+            self.send_some(socket, &[], flags)?;
+        }
+        Ok(())
+    }
+
+    /// Takes bytes as [`io::Write::write`] does, and returns how many: few are gathered until they are flushed, or until
+    /// there are as many as [`with_capacity`](Self::with_capacity) says; a piece of that length goes from where it stands,
+    /// without a copy.
+    ///
+    /// # Errors
+    ///
+    /// As [`flush`](Self::flush); none of these bytes has been taken then. `WouldBlock` if there is no room for any.
+    pub fn write(&mut self, socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(socket, &[IoSlice::new(bytes)])
+    }
+
+    /// The same of several pieces, of which it takes the first 64 at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_vectored(&mut self, socket: impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let slices = slices.get(..INLINE_SLICES).unwrap_or(slices);
+        let len = slices.iter().fold(0usize, |sum, slice| sum.saturating_add(slice.len()));
+        if len == 0 {
+            return Ok(0);
+        }
+        if len > self.room() {
+            match self.flush(&socket) {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock || self.room() == 0 => return Err(error),
+                _ => {}
+            }
+        }
+        if self.bytes.is_empty() && len >= self.capacity {
+            return self.send_some(&socket, slices, SendFlags::empty());
+        }
+        let mut room = self.room().min(len);
+        let taken = room;
+        for slice in slices {
+            let part = slice.get(..room).unwrap_or(slice);
+            self.bytes.extend(part);
+            room -= part.len();
+        }
+        Ok(taken)
+    }
+
+    fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.bytes.len())
+    }
+
+    /// One call: from what is queued, and then from `more`, as many bytes as one call may carry, with the descriptors
+    /// that belong to the first of them. There is one at least.
+    fn send_some(&mut self, socket: &impl AsFd, more: &[IoSlice<'_>], flags: SendFlags) -> io::Result<usize> {
+        let fds = self.fds.iter().take(self.fds_per_message).take_while(|waiting| waiting.byte <= self.sent).count();
+        if fds > 0 && !self.is_unix {
+            Families::UNIX.require(socket.as_fd())?;
+            self.is_unix = true;
+        }
+        // The next call begins with the byte that the next descriptor belongs to; if that has to go now, behind it.
+        let mut room = match self.fds.get(fds) {
+            Some(waiting) => usize::try_from(waiting.byte.saturating_sub(self.sent)).unwrap_or(usize::MAX).max(1),
+            None => usize::MAX,
+        };
+        let (front, back) = self.bytes.as_slices();
+        let mut header = MsgHdr::new();
+        header.flags(flags);
+        for slice in [front, back].into_iter().chain(more.iter().map(|slice| &**slice)) {
+            let part = slice.get(..room).unwrap_or(slice);
+            if !part.is_empty() {
+                header.data(part);
+                room -= part.len();
+            }
+        }
+        header.control(ScmRights::new(self.fds.iter().take(fds).map(|waiting| waiting.fd.as_fd())));
+        let sent = header.send(socket)?;
+        if sent == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        // With the first byte they have gone.
+        self.fds.drain(..fds);
+        self.bytes.drain(..sent.min(self.bytes.len()));
+        self.sent += sent as u64;
+        Ok(sent)
+    }
+}
+
+impl Default for FdWriter<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Prints how much waits.
+impl fmt::Debug for FdWriter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FdWriter {{ {} bytes, fds: ", self.bytes.len())?;
+        f.debug_list().entries(self.fds.iter().map(|waiting| &waiting.fd)).finish()?;
+        f.write_str(" }")
+    }
+}
