@@ -49,29 +49,31 @@
 //!
 //! ```
 //! use ancillary::stream::{FdReader, FdWriter};
-//! use std::{fs::File, io, os::unix::net::UnixStream};
-//! use tokio::io::{Interest, unix::AsyncFd};
+//! use std::{fs::File, io, os::fd::OwnedFd};
+//! use tokio::{io::{Interest, unix::AsyncFd}, net::UnixStream};
 //!
 //! /// One call for each readiness: reader and writer keep what they have, so it may be dropped at any time.
-//! async fn receive(socket: &AsyncFd<UnixStream>, incoming: &mut FdReader) -> io::Result<usize> {
-//!     socket.async_io(Interest::READABLE, |socket| incoming.fill(socket)).await
+//! async fn receive(socket: &UnixStream, incoming: &mut FdReader) -> io::Result<usize> {
+//!     socket.async_io(Interest::READABLE, || incoming.fill(socket)).await
 //! }
 //!
-//! async fn flush(socket: &AsyncFd<UnixStream>, out: &mut FdWriter<'_>) -> io::Result<()> {
-//!     socket.async_io(Interest::WRITABLE, |socket| out.flush(socket)).await
+//! async fn flush(socket: &AsyncFd<OwnedFd>, out: &mut FdWriter<'_>) -> io::Result<()> {
+//!     loop {
+//!         if let Ok(done) = socket.writable().await?.try_io(|socket| out.flush(socket)) {
+//!             return done;
+//!         }
+//!     }
 //! }
 //!
 //! # fn main() -> io::Result<()> {
 //! # tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
-//! let (a, b) = UnixStream::pair()?;
-//! a.set_nonblocking(true)?;
-//! b.set_nonblocking(true)?;
-//! let (a, b) = (AsyncFd::new(a)?, AsyncFd::new(b)?);
+//! let (a, b) = UnixStream::pair()?; // of tokio
+//! let a = AsyncFd::new(OwnedFd::from(a.into_std()?))?; // any descriptor that does not block
 //! let (mut out, mut incoming) = (FdWriter::new(), FdReader::new());
 //! out.queue(b"message", [File::open("/dev/null")?])?;
-//! let (sent, received) = tokio::join!(flush(&a, &mut out), receive(&b, &mut incoming));
-//! sent?;
-//! let (message, fds) = incoming.take_message(received?, 1)?;
+//! flush(&a, &mut out).await?;
+//! let len = receive(&b, &mut incoming).await?;
+//! let (message, fds) = incoming.take_message(len, 1)?;
 //! assert_eq!((message, fds.len()), (&b"message"[..], 1));
 //! # Ok(())
 //! # })
@@ -106,14 +108,14 @@ use crate::error::{EncodeError, FdCountError};
 ///
 /// ```
 /// use ancillary::stream::FdStream;
-/// use std::{io::ErrorKind, os::unix::net::UnixStream};
+/// use std::{fs::File, io::ErrorKind, os::unix::net::UnixStream};
 ///
 /// # fn main() -> std::io::Result<()> {
 /// let (a, b) = UnixStream::pair()?;
 /// a.set_nonblocking(true)?;
 /// b.set_nonblocking(true)?;
 /// let (mut a, mut b) = (FdStream::new(&a), FdStream::new(&b));
-/// a.queue(&[7; 1 << 20], [&b])?;
+/// a.queue(&[7; 1 << 20], [File::open("/dev/null")?])?;
 /// let (mut received, mut fds) = (0, 0);
 /// while received < 1 << 20 {
 ///     match a.flush() {
