@@ -44,31 +44,27 @@
 //! # Readiness
 //!
 //! On a non-blocking socket every call returns `WouldBlock` when it can do no more, has lost nothing, and is made again
-//! when the socket is ready: with poll(2), epoll, mio (the stream is [`AsFd`] and `AsRawFd`), or tokio. With edges instead of
+//! when the socket is ready: with poll(2), epoll, mio (the stream is [`AsFd`] and `AsRawFd`), or tokio (its own streams,
+//! and `AsyncFd` of anything). With edges instead of
 //! levels, read until `WouldBlock`. The `try_` forms do not wait on a blocking socket either.
 //!
 //! ```
 //! use ancillary::stream::{FdReader, FdWriter};
-//! use std::{fs::File, io, os::fd::OwnedFd};
-//! use tokio::{io::{Interest, unix::AsyncFd}, net::UnixStream};
+//! use std::{fs::File, io};
+//! use tokio::{io::Interest, net::UnixStream};
 //!
 //! /// One call for each readiness: reader and writer keep what they have, so it may be dropped at any time.
 //! async fn receive(socket: &UnixStream, incoming: &mut FdReader) -> io::Result<usize> {
 //!     socket.async_io(Interest::READABLE, || incoming.fill(socket)).await
 //! }
 //!
-//! async fn flush(socket: &AsyncFd<OwnedFd>, out: &mut FdWriter<'_>) -> io::Result<()> {
-//!     loop {
-//!         if let Ok(done) = socket.writable().await?.try_io(|socket| out.flush(socket)) {
-//!             return done;
-//!         }
-//!     }
+//! async fn flush(socket: &UnixStream, out: &mut FdWriter<'_>) -> io::Result<()> {
+//!     socket.async_io(Interest::WRITABLE, || out.flush(socket)).await
 //! }
 //!
 //! # fn main() -> io::Result<()> {
 //! # tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
-//! let (a, b) = UnixStream::pair()?; // of tokio
-//! let a = AsyncFd::new(OwnedFd::from(a.into_std()?))?; // any descriptor that does not block
+//! let (a, b) = UnixStream::pair()?;
 //! let (mut out, mut incoming) = (FdWriter::new(), FdReader::new());
 //! out.queue(b"message", [File::open("/dev/null")?])?;
 //! flush(&a, &mut out).await?;
