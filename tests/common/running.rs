@@ -56,6 +56,11 @@ impl Running {
         Some(Self { child, lines, readers })
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Everything up to the line that has this in it.
     pub fn until(&self, text: &str) -> String {
         let mut all = String::new();
