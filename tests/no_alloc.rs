@@ -6,7 +6,7 @@ use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
     fs::File,
-    io::{ErrorKind, IoSlice, IoSliceMut},
+    io::{ErrorKind, IoSlice, IoSliceMut, Write},
     mem::MaybeUninit,
     net::{IpAddr, SocketAddr, UdpSocket},
     os::{
@@ -19,6 +19,7 @@ use ancillary::{
     ControlBuf, ControlList, ControlVec, MsgHdr, MsgHdrMut, RecvExact, RecvFlags, SocketExt, cmsg,
     message::{Ecn, HopLimit, PktInfo, RecvList, ScmRights, ScmRightsSpace, TrafficClass},
     parser::{self, ControlMessage},
+    stream::FdStream,
 };
 use common::skipped;
 
@@ -96,6 +97,7 @@ fn nothing_is_allocated_per_message() {
     unix_datagram();
     unix_stream();
     descriptors();
+    stream_of_descriptors();
 }
 
 fn bytes_alone() {
@@ -308,6 +310,34 @@ fn descriptors() {
         let message = b.recv_msg(&mut data, &mut control).unwrap();
         assert_eq!(message.fds().count(), 9);
     });
+}
+
+fn stream_of_descriptors() {
+    let (a, b) = UnixStream::pair().unwrap();
+    for socket in [&a, &b] {
+        socket.set_nonblocking(true).unwrap();
+    }
+    let (mut a, mut b) = (FdStream::new(a), FdStream::new(b));
+    let file = File::open("/dev/null").unwrap();
+    let body = [7; 20_000];
+    let mut round = || {
+        a.push_fd(&file);
+        a.write_all(b"written").unwrap();
+        a.queue(b"queued", [file.as_fd(), file.as_fd()]).unwrap();
+        a.queue(&body, [file.try_clone().unwrap()]).unwrap();
+        Write::flush(&mut a).unwrap();
+        let (mut len, mut data) = (0, [0; 100]);
+        while len < 20_000 {
+            b.fill().unwrap();
+            len += b.recv(&mut data).unwrap();
+            len += b.take_message(usize::MAX, 0).unwrap().0.len();
+        }
+        assert_eq!((len, b.pop_fds(3).unwrap().count()), (20_013, 3));
+        drop(b.pop_fds_exact::<1>().unwrap());
+        assert_eq!(b.fill().unwrap_err().kind(), ErrorKind::WouldBlock);
+    };
+    round(); // the queues get their room once
+    none("a stream of descriptors", round);
 }
 
 #[cfg(target_os = "linux")]

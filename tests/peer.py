@@ -62,6 +62,36 @@ def send_fds(*counts):
     assert peer.recv(1) == b"."
 
 
+def stream(room, piece):
+    """Reads frames, so many bytes at a time, and sends each back in pieces, its descriptors with the first.
+
+    A frame is two numbers of four bytes, how many bytes and how many descriptors, and so many bytes.
+    """
+    room, piece = int(room), int(piece)
+    peer = control_socket()
+    waiting, fds = b"", []
+    while True:
+        data, came, flags, _ = socket.recv_fds(peer, room, 253)
+        if not data:
+            break
+        assert not flags & socket.MSG_CTRUNC
+        waiting += data
+        fds += came
+        while len(waiting) >= 8:
+            length, count = struct.unpack("!II", waiting[:8])
+            if len(waiting) < 8 + length:
+                break
+            assert len(fds) >= count, "a whole frame without its descriptors"
+            frame, waiting = waiting[: 8 + length], waiting[8 + length :]
+            theirs, fds = fds[:count], fds[count:]
+            socket.send_fds(peer, [frame[:piece]], theirs)
+            for at in range(piece, len(frame), piece):
+                peer.sendall(frame[at : at + piece])
+            for fd in theirs:
+                os.close(fd)
+    assert not waiting and not fds
+
+
 def internet(family):
     """Prints what arrives, and answers each datagram with the control messages that its data asks for."""
     v6 = family == "6"
@@ -89,5 +119,5 @@ def internet(family):
 
 
 signal.alarm(60)  # Never outlives the test by long.
-{"receive_fds": receive_fds, "send_fds": send_fds, "internet": internet}[sys.argv[1]](*sys.argv[2:])
+{"receive_fds": receive_fds, "send_fds": send_fds, "stream": stream, "internet": internet}[sys.argv[1]](*sys.argv[2:])
 say("done")

@@ -6,10 +6,10 @@ mod common;
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, ErrorKind, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     os::{
-        fd::OwnedFd,
+        fd::{AsFd, OwnedFd},
         unix::{fs::FileExt, net::UnixStream},
     },
     process::{Child, Command, Stdio},
@@ -19,8 +19,10 @@ use std::{
 use ancillary::{
     ControlBuf, MsgFlags, MsgHdr, SocketExt, interface,
     message::{HopLimit, PktInfo, RecvList, ScmRights, ScmRightsSpace, TrafficClass},
+    stream::{FdReader, FdStream, FdWriter},
 };
 use common::{has_descriptors, skipped};
+use nix::poll::{PollFd, PollFlags, poll};
 
 const TIMEOUT: Option<Duration> = Some(Duration::from_secs(20));
 
@@ -174,6 +176,57 @@ fn we_receive_the_descriptors_of_python() {
     assert!(message.take_fds().map(text_of).eq(["raw", "raw", "raw"]));
     peer.socket.write_all(b".").unwrap();
     peer.finish();
+}
+
+/// PE03
+#[test]
+fn python_and_we_carry_descriptors_in_a_stream() {
+    let name = "python_and_we_carry_descriptors_in_a_stream";
+    if !has_descriptors(name) {
+        return;
+    }
+    const COUNTS: [usize; 6] = [1, 0, 3, 0, 40, 2];
+    for (room, piece) in [(1, 3), (7, 10_000), (100_000, 50)] {
+        let Some(peer) = Peer::start(name, &["stream", &room.to_string(), &piece.to_string()]) else { return };
+        peer.socket.set_nonblocking(true).unwrap();
+        let mut stream = FdStream::from_parts(&peer.socket, FdReader::new(), FdWriter::new().with_fds_per_message(28));
+        let (mut queued, mut returned) = (0, 0);
+        while returned < 60 {
+            while queued < 60 && stream.writer().pending() < 5000 {
+                let (len, count) = (queued * 37 % 500, COUNTS[queued % COUNTS.len()]);
+                let head = [len as u32, count as u32].map(u32::to_be_bytes).concat();
+                let files = (0..count).map(|i| file_with(&format!("{queued}.{i}")));
+                stream.queue(&[head, vec![queued as u8; len]].concat(), files).unwrap();
+                queued += 1;
+            }
+            let writable = match stream.flush() {
+                Ok(()) => PollFlags::empty(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => PollFlags::POLLOUT,
+                Err(error) => panic!("{error}"),
+            };
+            match stream.fill() {
+                Ok(len) => assert!(len > 0, "python has closed the stream"),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                    let mut fds = [PollFd::new(stream.as_fd(), PollFlags::POLLIN | writable)];
+                    assert!(poll(&mut fds, 20_000u16).unwrap() > 0, "neither side goes on");
+                }
+            }
+            while let Some((head, _)) = stream.buffer().split_first_chunk::<8>() {
+                let [len, count] = [0, 4].map(|at| u32::from_be_bytes(head[at..at + 4].try_into().unwrap()) as usize);
+                if stream.buffer().len() < 8 + len {
+                    break;
+                }
+                assert_eq!((len, count), (returned * 37 % 500, COUNTS[returned % COUNTS.len()]));
+                let (frame, fds) = stream.take_message(8 + len, count).unwrap();
+                assert_eq!(frame[8..], vec![returned as u8; len]);
+                assert!(fds.map(text_of).eq((0..count).map(|i| format!("{returned}.{i}"))), "frame {returned}");
+                returned += 1;
+            }
+        }
+        peer.socket.shutdown(std::net::Shutdown::Write).unwrap();
+        peer.finish();
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
