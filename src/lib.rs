@@ -92,11 +92,15 @@
 //! numbers. To send them, anything [`AsFd`](std::os::fd::AsFd) is borrowed; a bare number goes through the standard
 //! library's [`BorrowedFd::borrow_raw`](std::os::fd::BorrowedFd::borrow_raw), which is `unsafe`.
 //!
+//! In a byte stream, descriptors belong to bytes: [`stream`] sends each with its own, and keeps those that arrive until
+//! their message has been read.
+//!
 //! # Errors
 //!
 //! What makes a system call returns [`std::io::Result`], the raw errno preserved, EINTR retried, `WouldBlock` returned.
 //! What this crate refuses is one of its own types inside: [`EncodeError`], [`DecodeError`], [`TruncatedError`],
-//! [`FdCountError`], [`FamilyError`], [`ShortReadError`], [`AddrError`], [`ScopeError`]. They say what was expected and what was found,
+//! [`FdCountError`], [`FamilyError`], [`ShortReadError`], [`AddrError`], [`ScopeError`],
+//! [`FdStreamError`](stream::FdStreamError). They say what was expected and what was found,
 //! convert into [`std::io::Error`] (`InvalidInput`, `InvalidData`, `UnexpectedEof`), and come out of it again:
 //!
 //! ```

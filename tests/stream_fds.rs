@@ -417,6 +417,21 @@ fn a_buffer_grows_for_a_long_message_and_is_used_again() {
 }
 
 #[test]
+fn a_buffer_that_is_never_empty_does_not_grow() {
+    no_leak(|| {
+        let ((a, b), mut incoming) = (stream(), FdReader::new().with_capacity(64));
+        (&a).write_all(&[1; 50_000]).unwrap();
+        let (mut seen, mut most) = (0, 0);
+        while seen < 50_000 - 10 {
+            most = most.max(incoming.fill(&b).unwrap());
+            let len = incoming.buffer().len().saturating_sub(10);
+            seen += incoming.take_message(len, 0).unwrap().0.len();
+        }
+        assert!(incoming.buffer() == [1; 10] && most <= 64, "{most}");
+    });
+}
+
+#[test]
 fn std_reads_and_writes_it() {
     no_leak(|| {
         let (a, b) = stream();
@@ -430,7 +445,7 @@ fn std_reads_and_writes_it() {
                 match k % 3 {
                     0 => out.write_all(text.as_bytes()).unwrap(),
                     1 => assert!(out.write_vectored(&[IoSlice::new(text.as_bytes())]).unwrap() == text.len()),
-                    _ => write!(out, "line {k}\n").unwrap(),
+                    _ => writeln!(out, "line {k}").unwrap(),
                 }
             }
             // Longer than what is gathered: from where it stands.

@@ -120,7 +120,7 @@ fn expected(plan: &Plan, marks: &Marks) -> Expected {
         let (start, before) = (all.bytes.len(), all.fds.len());
         all.bytes.extend((message.payload as u32).to_be_bytes());
         all.bytes.extend((message.fds as u16).to_be_bytes());
-        all.bytes.extend((0..message.payload).map(|k| ((start + k) * 31 >> 3) as u8));
+        all.bytes.extend((0..message.payload).map(|k| (((start + k) * 31) >> 3) as u8));
         all.fds.extend(marks.choose(before, message.fds));
         all.borders.push((start, all.bytes.len(), before, message.fds));
     }

@@ -26,7 +26,7 @@
 //! # Writing
 //!
 //! [`queue`](FdStream::queue) takes a message with its descriptors, owned or borrowed; nothing leaves before
-//! [`flush`](FdStream::flush), but what [`Write::write`](std::io::Write::write) gathers beyond 8 KiB. A call to the kernel begins
+//! [`flush`](FdStream::flush), but what [`Write::write`] gathers beyond 8 KiB. A call to the kernel begins
 //! at every byte that has descriptors, so none comes late, and none with the bytes of the message before. At most 253 go
 //! in one call, or what the protocol allows ([`FdWriter::with_fds_per_message`]). [`FdWriter::push_fd`] gives a
 //! descriptor to whatever byte comes next.
