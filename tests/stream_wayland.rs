@@ -46,6 +46,7 @@ struct Compositor {
 impl Compositor {
     fn start(test: &str) -> Option<Self> {
         let dir = env::temp_dir().join(format!("ancillary-wl-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir); // of a run that was killed
         DirBuilder::new().mode(0o700).create(&dir).unwrap();
         let mut this = Self { dir, weston: None };
         let mut command = Command::new("weston");

@@ -131,6 +131,7 @@ use crate::error::{EncodeError, FdCountError};
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias = "SCM_RIGHTS")]
 pub struct FdStream<'fd, S> {
     socket: S,
     reader: FdReader,
@@ -191,6 +192,11 @@ impl<'fd, S: AsFd> FdStream<'fd, S> {
         I: IntoIterator<Item: Into<QueuedFd<'fd>>, IntoIter: ExactSizeIterator>,
     {
         self.writer.queue(bytes, fds)
+    }
+
+    /// See [`FdWriter::push`].
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.writer.push(bytes);
     }
 
     /// See [`FdWriter::push_fd`].

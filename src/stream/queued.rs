@@ -4,7 +4,7 @@ use std::{
     fs::File,
     net::{TcpListener, TcpStream, UdpSocket},
     os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::{UnixDatagram, UnixListener, UnixStream},
     },
 };
@@ -27,12 +27,6 @@ impl AsFd for QueuedFd<'_> {
             Self::Owned(fd) => fd.as_fd(),
             Self::Borrowed(fd) => *fd,
         }
-    }
-}
-
-impl AsRawFd for QueuedFd<'_> {
-    fn as_raw_fd(&self) -> i32 {
-        self.as_fd().as_raw_fd()
     }
 }
 

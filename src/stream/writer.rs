@@ -33,7 +33,7 @@ const CAPACITY: usize = 8 * 1024;
 /// # fn main() -> std::io::Result<()> {
 /// let (a, b) = UnixStream::pair()?;
 /// let mut out = FdWriter::new();
-/// out.queue(b"hello", [] as [&File; 0])?;
+/// out.push(b"hello");
 /// out.queue(b"open", [File::open("/dev/null")?])?; // owned: closed once sent
 /// out.queue(b"both", [&a, &b])?;                   // borrowed
 /// out.flush(&a)?;
@@ -167,7 +167,8 @@ impl<'fd> FdWriter<'fd> {
     /// That of sendmsg(2), errno preserved: EINTR is retried; `WouldBlock` says that the socket takes no more now, and
     /// ETOOMANYREFS that too many of this user's descriptors are on their way, which no readiness tells the end of: try
     /// again when the peer has had time to read. [`FamilyError`](crate::FamilyError) for descriptors on a socket that is
-    /// not AF_UNIX. Whatever the error, what has not gone is still queued, and nothing goes twice.
+    /// not AF_UNIX. Whatever the error, what has not gone is still queued, and nothing goes twice; [`clear`](Self::clear)
+    /// is for what never will, such as descriptors that the receiver refuses (EPERM: `SO_PASSRIGHTS`, Linux 6.16).
     #[doc(alias = "ETOOMANYREFS")]
     pub fn flush(&mut self, socket: impl AsFd) -> io::Result<()> {
         self.flush_with(&socket, SendFlags::empty())
