@@ -30,6 +30,12 @@ pub(crate) struct OutBatch {
     queue: Queue,
 }
 
+// SAFETY: the pointers in it lead to its own arrays, or to what a session over 'a borrows: bytes, lists and names, which are
+// Sync.
+unsafe impl Send for OutBatch {}
+// SAFETY: a shared reference to it reads alone.
+unsafe impl Sync for OutBatch {}
+
 /// What has been queued.
 struct Queue {
     // INVARIANT: the pointers lead into the arrays of the batch, with so many entries or bytes behind them that nothing

@@ -1,9 +1,10 @@
 //! What several tests need: descriptors counted, causes taken out of errors, what is missing said; in the rooms below,
-//! sockets with time limits, pipes, namespaces, other programs.
+//! sockets with time limits, batches, pipes, namespaces, other programs.
 
 #![allow(dead_code, reason = "each test uses a part")]
 #![allow(unreachable_pub, reason = "one module for several programs")]
 
+pub mod batches;
 #[cfg(target_os = "linux")]
 pub mod kinds;
 #[cfg(target_os = "linux")]
