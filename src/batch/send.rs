@@ -279,8 +279,8 @@ impl<'a> Batch<'_, 'a> {
     #[cold]
     #[inline(never)]
     fn explain(&mut self, socket: BorrowedFd<'_>, error: io::Error) -> io::Result<usize> {
-        let name = self.session.next().and_then(|(name, ..)| name);
-        let plain = other_name(socket, name, error)?;
+        let Some((name, slices, _)) = self.session.next() else { return Err(error) };
+        let plain = other_name(socket, name, too_many_slices(slices.len(), error))?;
         self.session.redirect(plain);
         self.session.send(socket, 1, self.flags.bits())
     }

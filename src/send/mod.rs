@@ -7,7 +7,7 @@ mod refused;
 mod storage;
 
 pub use list::ControlList;
-pub(crate) use refused::{flags as refused_flags, other_name, without_data};
+pub(crate) use refused::{flags as refused_flags, other_name, too_many_slices, without_data};
 pub use storage::{BatchSlot, Inline, Storage};
 
 use std::{
@@ -171,7 +171,7 @@ impl<'a> MsgHdr<'a> {
         }
         match sys::send(&socket, self.name.get(), slices, control, self.flags.bits()) {
             Ok(sent) => Ok(sent),
-            Err(error) if slices.len() > sys::MAX_SLICES => Err(self.too_many_slices(error)),
+            Err(error) if slices.len() > sys::MAX_SLICES => Err(too_many_slices(slices.len(), error)),
             Err(error) => self.explain(socket.as_fd(), error),
         }
     }
@@ -187,18 +187,6 @@ impl<'a> MsgHdr<'a> {
             None => {}
         }
         without_data(socket, slices, self.control_bytes())
-    }
-
-    /// The kernel has refused them: looking first would cost every other message.
-    #[cold]
-    fn too_many_slices(&self, error: io::Error) -> io::Error {
-        match error.raw_os_error() {
-            Some(libc::EMSGSIZE | libc::EINVAL) => {
-                let needed = self.data_slices().len();
-                EncodeError::Slices { needed, available: sys::MAX_SLICES }.into()
-            }
-            _ => error,
-        }
     }
 
     /// An address of another family gets a typed error, or what the other family calls the same address.

@@ -39,6 +39,17 @@ pub(crate) fn without_data(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>], contr
     Ok(())
 }
 
+/// The kernel has refused a message of so many slices: looking first would cost every other message.
+#[cold]
+pub(crate) fn too_many_slices(needed: usize, error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::EMSGSIZE | libc::EINVAL) if needed > sys::MAX_SLICES => {
+            EncodeError::Slices { needed, available: sys::MAX_SLICES }.into()
+        }
+        _ => error,
+    }
+}
+
 /// What the socket's own family calls an address that it has refused; else the error, typed if the family is to blame.
 pub(crate) fn other_name(
     socket: BorrowedFd<'_>,
