@@ -273,6 +273,11 @@ impl InBatch {
         self.headers.get(index).is_some_and(|message| message.len == 0 && message.header.msg_namelen == 0)
     }
 
+    /// How many bytes of data a message had room for.
+    fn room(&self, index: usize) -> usize {
+        if self.last.elsewhere { self.own.get(index).map_or(0, |own| own.elsewhere) } else { self.size }
+    }
+
     /// The end of a stream comes as often as there are headers: once is enough. What Linux attaches to it belongs to no
     /// message.
     #[cold]

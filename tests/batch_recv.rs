@@ -1,0 +1,426 @@
+//! Batches that are received: what each message brings, empty messages and ends, other queues and families.
+
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::{
+    io::{ErrorKind, IoSliceMut, Write},
+    net::{Ipv4Addr, Shutdown, SocketAddr},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::{UnixDatagram, UnixStream},
+    },
+};
+
+use ancillary::{
+    MsgFlags, MsgHdr, Received, RecvFlags, SocketExt,
+    batch::{RecvBatch, SendBatch},
+    message::{
+        Credentials, ExtendedError, HopLimit, Meaning, PacketAuxdata, PktInfo, TrafficClass, UdpGro, UdpSegment,
+    },
+};
+use common::{
+    TIMEOUT,
+    batches::{collect, texts},
+    has_v6,
+    namespace::Namespace,
+    pairs::{DUAL, V4, addrs, asked, bound, closed, datagrams, errno, pair, stream, tcp, udp},
+    pipes::numbered,
+};
+use nix::{
+    libc,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        socket::{
+            AddressFamily, SockFlag, SockProtocol, SockType, setsockopt, socket,
+            sockopt::{RcvBuf, ReceiveTimeout},
+        },
+        time::{TimeVal, TimeValLike},
+    },
+};
+use tokio::io::Interest;
+
+/// Waits for this, or an error, or a peer that has gone.
+fn wait(socket: impl AsFd, what: PollFlags) {
+    let mut fds = [PollFd::new(socket.as_fd(), what)];
+    assert_eq!(poll(&mut fds, PollTimeout::try_from(TIMEOUT.unwrap()).unwrap()).unwrap(), 1);
+}
+
+#[test]
+fn each_message_has_its_own_sender_and_control_messages() {
+    if !has_v6("each_message_has_its_own_sender_and_control_messages") {
+        return;
+    }
+    type Meta = (HopLimit, TrafficClass, PktInfo);
+    let receiver = bound(DUAL);
+    receiver.enable::<Meta>().unwrap();
+    let port = receiver.local_addr().unwrap().port();
+    let v4 = |last| SocketAddr::from(([127, 0, 0, last], port));
+    let v6 = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port));
+    let senders = [bound(V4), bound("[::1]:0"), bound(V4), bound("[::1]:0")];
+    let mut batch = RecvBatch::<Meta>::new(4, 32);
+    // The longer names and control messages must leave nothing behind in the places of the shorter ones.
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2]] {
+        for k in order {
+            let to = if k % 2 == 1 { v6 } else { v4(k as u8 + 1) };
+            let control = (HopLimit(k as u8 + 30), TrafficClass(8 * k as u8));
+            MsgHdr::new().to(to).data(&vec![k as u8; 9 * k]).control(control).send(&senders[k]).unwrap();
+        }
+        let found = collect(&mut batch, &receiver, 4, |m| {
+            let (hops, class, info) = m.extract();
+            let peer = m.peer().unwrap().as_inet().unwrap();
+            (m.data().to_vec(), hops.unwrap(), class.unwrap(), info.unwrap().addr(), peer)
+        });
+        let expected = order.map(|k| {
+            let own = senders[k].local_addr().unwrap();
+            let (to, from) = if k % 2 == 1 {
+                (v6.ip(), own)
+            } else {
+                let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
+                (v4(k as u8 + 1).ip(), SocketAddr::from((mapped, own.port())))
+            };
+            (vec![k as u8; 9 * k], HopLimit(k as u8 + 30), TrafficClass(8 * k as u8), to, from)
+        });
+        assert_eq!(found, expected);
+    }
+}
+
+/// TR09
+#[test]
+fn control_data_is_cut_only_where_it_does_not_fit() {
+    let (a, b) = datagrams();
+    let fds = numbered(3);
+    for sent in [[0, 3, 1, 0], [3, 0, 0, 3], [1, 1, 3, 2]] {
+        for count in sent {
+            a.send_fds(&[count as u8], &fds[..count]).unwrap();
+        }
+        // Two descriptors fit.
+        let mut batch = RecvBatch::<()>::with_control(4, 1, 24);
+        let found = collect(&mut batch, &b, 4, |m| (m.flags().contains(MsgFlags::CTRUNC), m.fds().count()));
+        assert_eq!(found, sent.map(|count| (count > 2, count.min(2))));
+    }
+    // No control data at all.
+    a.send_fds(b"x", &fds).unwrap();
+    a.send(b"y").unwrap();
+    let found = collect(&mut RecvBatch::<()>::with_control(2, 1, 0), &b, 2, |m| {
+        assert!(m.control_bytes().is_empty());
+        m.flags().contains(MsgFlags::CTRUNC)
+    });
+    assert_eq!(found, [true, false]);
+}
+
+#[test]
+fn empty_datagrams_are_messages_and_no_end() {
+    let (receiver, sender) = udp(V4);
+    let ((a, b), (c, d)) = (datagrams(), pair(SockType::SeqPacket));
+    let mut batch = RecvBatch::<()>::new(5, 4);
+    let empty = |batch: &mut RecvBatch<()>, socket: &dyn AsFd| {
+        collect(batch, socket.as_fd(), 5, |m| (m.len(), m.is_empty(), m.is_eof()))
+    };
+    let all = [0, 1, 0, 0, 0].map(|len| (len, len == 0, false));
+    for _ in 0..2 {
+        for data in [&b""[..], b"x", b"", b"", b""] {
+            sender.send(data).unwrap();
+            a.send(data).unwrap();
+            MsgHdr::new().data(data).send(&c).unwrap();
+        }
+        for socket in [&receiver as &dyn AsFd, &b, &d] {
+            assert_eq!(empty(&mut batch, socket), all);
+        }
+    }
+}
+
+/// FL04
+#[test]
+fn the_end_of_a_stream_comes_once_and_is_told() {
+    let unix = |(a, b): (UnixStream, UnixStream)| (OwnedFd::from(a), OwnedFd::from(b));
+    let internet = || {
+        let (a, b) = tcp(V4);
+        unix((UnixStream::from(OwnedFd::from(a)), UnixStream::from(OwnedFd::from(b))))
+    };
+    for (credentials, (a, b)) in [(false, unix(stream())), (true, unix(stream())), (false, internet())] {
+        if credentials {
+            b.enable::<Credentials>().unwrap();
+        }
+        let a = UnixStream::from(a);
+        (&a).write_all(b"abcde").unwrap();
+        wait(&b, PollFlags::POLLIN);
+        let mut batch = RecvBatch::<Credentials>::new(8, 2);
+        // The last is shorter and no end.
+        let mut all = Vec::new();
+        while all.len() < 5 {
+            for m in batch.recv(&b).unwrap() {
+                assert_eq!((m.is_eof(), m.extract().is_some()), (false, credentials));
+                all.extend_from_slice(m.data());
+            }
+        }
+        assert_eq!(all, b"abcde");
+        (&a).write_all(b"fgh").unwrap();
+        a.shutdown(Shutdown::Write).unwrap();
+        let mut found = Vec::new();
+        while found.last().is_none_or(|(_, eof)| !eof) {
+            found.extend(batch.recv(&b).unwrap().map(|m| {
+                let end = m.is_eof();
+                // What Linux attaches to the end belongs to no message.
+                assert_eq!(m.extract().is_some(), credentials && !end);
+                assert_eq!((m.control_bytes().is_empty(), m.is_empty()), (end || !credentials, end));
+                assert!(!m.flags().contains(MsgFlags::CTRUNC) && m.peer().is_none());
+                (m.data().to_vec(), end)
+            }));
+        }
+        assert_eq!(found, [(b"fg".to_vec(), false), (b"h".to_vec(), false), (vec![], true)]);
+        // It is told again as often as it is asked.
+        for _ in 0..3 {
+            let ends: Vec<_> = batch.recv(&b).unwrap().map(|m| (m.len(), m.is_eof())).collect();
+            assert_eq!(ends, [(0, true)]);
+        }
+        let (mut one, mut two) = ([0; 3], [0; 3]);
+        let mut buffers = [IoSliceMut::new(&mut one), IoSliceMut::new(&mut two)];
+        let ends: Vec<_> = batch.recv_into(&b, &mut buffers, 1).unwrap().map(|m| (m.len(), m.is_eof())).collect();
+        assert_eq!(ends, [(0, true)]);
+    }
+}
+
+#[test]
+fn no_room_for_data_is_no_end_of_a_stream() {
+    let (a, b) = stream();
+    MsgHdr::new().data(b"here").send(&a).unwrap();
+    let mut none = RecvBatch::<()>::new(3, 0);
+    let all = |m: Received<'_, ()>| (m.len(), m.full_len(), m.is_eof());
+    let found: Vec<_> = none.recv(&b).unwrap().map(|m| (m.len(), m.is_eof())).collect();
+    assert!(!found.is_empty() && found.iter().all(|m| *m == (0, false)), "{found:?}");
+
+    // Lists of their own lengths: what has room says what there is, the others nothing.
+    let mut batch = RecvBatch::<()>::new(4, 8);
+    let mut into = |rooms: &[usize]| {
+        let mut room = [[0; 4]; 4];
+        let lists = room.iter_mut().zip(rooms);
+        let mut lists: Vec<_> = lists.map(|(room, len)| IoSliceMut::new(&mut room[..*len])).collect();
+        batch.recv_into(&b, &mut lists, 1).unwrap().map(all).collect::<Vec<_>>()
+    };
+    assert_eq!(into(&[0, 0])[0], (0, 0, false));
+    assert_eq!(into(&[0, 2, 0, 2]), [(0, 0, false), (2, 2, false), (0, 0, false), (2, 2, false)]);
+    MsgHdr::new().data(b"more").send(&a).unwrap();
+    assert_eq!(into(&[4, 0])[0], (4, 4, false));
+    drop(a);
+    assert_eq!(into(&[2, 0, 2, 2]), [(0, 0, true)]);
+    assert_eq!(into(&[0, 2, 2, 0]), [(0, 0, false), (0, 0, true)]);
+    assert!(into(&[0, 0]).iter().all(|m| *m == (0, 0, false)));
+}
+
+#[test]
+fn buffers_of_the_caller_are_taken_in_order_as_many_as_there_are() {
+    let (a, b) = datagrams();
+    let mut batch = RecvBatch::<()>::new(3, 4);
+    for (buffers, each, takes) in [(7, 2, 3), (7, 3, 2), (2, 3, 0), (0, 1, 0), (5, 0, 0), (1, 1, 1), (9, 1, 3)] {
+        let numbers = ["one", "two", "three"].map(str::as_bytes);
+        numbers.iter().for_each(|number| assert_eq!(a.send(number).unwrap(), number.len()));
+        let mut room = vec![[b'.'; 3]; buffers];
+        let mut lists: Vec<_> = room.iter_mut().map(|room| IoSliceMut::new(room)).collect();
+        let lens: Vec<_> = batch.recv_into(&b, &mut lists, each).unwrap().map(|m| m.len()).collect();
+        assert_eq!(lens.len(), takes, "{buffers} {each}");
+        let filled = room.concat();
+        for (k, len) in lens.iter().enumerate() {
+            let at = 3 * each * k;
+            assert_eq!((*len, &filled[at..at + len]), (numbers[k].len().min(3 * each), &numbers[k][..*len]));
+        }
+        // The batch's own buffers are its own again.
+        if takes < 3 {
+            let left = collect(&mut batch, &b, 3 - takes, |m| m.data().to_vec());
+            assert!(left.iter().zip(&numbers[takes..]).all(|(left, number)| **left == number[..number.len().min(4)]));
+        }
+    }
+}
+
+#[test]
+fn merged_datagrams_come_apart() {
+    for addr in addrs("merged_datagrams_come_apart") {
+        let (receiver, sender) = asked::<UdpGro>(addr);
+        let data: Vec<u8> = (0..250).collect();
+        let mut room = SendBatch::new(3);
+        let mut out = room.begin();
+        out.message().data(&data).control(UdpSegment(100)).queue().unwrap();
+        out.message().data(&data[..30]).queue().unwrap();
+        out.message().queue().unwrap();
+        out.message().queue().unwrap_err();
+        out.send_all(&sender).unwrap();
+        let mut batch = RecvBatch::<UdpGro>::new(4, 65_536);
+        let mut found = Vec::new();
+        for _ in 0..5 {
+            if found.len() < 5 {
+                let messages = batch.recv(&receiver).unwrap();
+                found.extend(messages.flat_map(|m| m.segments().map(<[u8]>::to_vec).collect::<Vec<_>>()));
+            }
+        }
+        assert_eq!(found, [&data[..100], &data[100..200], &data[200..], &data[..30], b""]);
+    }
+}
+
+/// EQ04
+#[test]
+fn the_error_queue_comes_in_batches_and_never_waits() {
+    let (to, _closed) = closed(Ipv4Addr::LOCALHOST.into());
+    let socket = bound(V4);
+    socket.enable::<ExtendedError>().unwrap();
+    let mut batch = RecvBatch::<ExtendedError>::new(4, 16);
+    batch.flags(RecvFlags::ERRQUEUE);
+    assert_eq!(errno(batch.recv(&socket).map(drop)), libc::EAGAIN);
+    for text in ["one", "two", ""] {
+        // A pending error fails a send; reading the queue clears it.
+        MsgHdr::new().to(to).data(text.as_bytes()).send(&socket).unwrap();
+        wait(&socket, PollFlags::POLLERR);
+        let found = collect(&mut batch, &socket, 1, |m| {
+            assert!(m.flags().contains(MsgFlags::ERRQUEUE) && !m.is_eof());
+            (m.data().to_vec(), m.peer().unwrap().as_inet(), m.extract().unwrap().meaning())
+        });
+        assert_eq!(found, [(text.as_bytes().to_vec(), Some(to), Meaning::PortUnreachable)]);
+    }
+    assert_eq!(errno(batch.recv(&socket).map(drop)), libc::EAGAIN);
+    // AF_UNIX does not know the flag and hands out what there is, or would wait.
+    let (a, b) = datagrams();
+    assert_eq!(errno(batch.recv(&b).map(drop)), libc::EAGAIN);
+    a.send(b"x").unwrap();
+    assert_eq!(batch.recv(&b).unwrap().len(), 1);
+}
+
+/// MX04
+#[test]
+fn packets_come_in_batches() {
+    let test = "packets_come_in_batches";
+    let Some(host) = Namespace::new(test) else { return };
+    host.run(|| {
+        let (_receiver, sender) = udp(V4);
+        let sniffer = socket(AddressFamily::Packet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll);
+        let sniffer = sniffer.unwrap();
+        let limit = TimeVal::seconds(TIMEOUT.unwrap().as_secs() as i64);
+        setsockopt(&sniffer, ReceiveTimeout, &limit).unwrap();
+        setsockopt(&sniffer, RcvBuf, &(1 << 20)).unwrap();
+        sniffer.enable::<PacketAuxdata>().unwrap();
+        let mut batch = RecvBatch::<PacketAuxdata>::new(3, 100);
+        for round in 0..3u8 {
+            for k in 0..4u8 {
+                sender.send(&[0xaa, round, k]).unwrap();
+            }
+            // Each is seen twice: as it goes and as it comes.
+            let mut seen = Vec::new();
+            for _ in 0..1000 {
+                if seen.len() < 8 {
+                    for m in batch.recv(&sniffer).unwrap() {
+                        let info = m.extract().unwrap();
+                        assert_eq!((info.len as usize, m.peer().unwrap().as_bytes().len()), (m.len(), 20));
+                        if m.data().ends_with(&[0xaa, round, m.data()[m.len() - 1]]) && m.len() == 31 {
+                            seen.push(m.data()[30]);
+                        }
+                    }
+                }
+            }
+            seen.sort_unstable();
+            assert_eq!(seen, [0, 0, 1, 1, 2, 2, 3, 3]);
+        }
+    });
+}
+
+/// NB09
+#[test]
+fn nothing_there_is_told_and_changes_nothing() {
+    let (a, b) = datagrams();
+    let mut batch = RecvBatch::<()>::new(4, 8);
+    batch.flags(RecvFlags::DONTWAIT);
+    a.send(b"before").unwrap();
+    assert_eq!(texts(&mut batch, &b, 1), ["before"]);
+    for _ in 0..3 {
+        assert_eq!(batch.recv(&b).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(batch.received().len(), 0);
+    }
+    // A socket with a limit, which waits until then.
+    b.set_read_timeout(Some(std::time::Duration::from_millis(1))).unwrap();
+    assert_eq!(errno(RecvBatch::<()>::new(4, 8).recv(&b).map(drop)), libc::EAGAIN);
+    a.send(b"after").unwrap();
+    assert_eq!(texts(&mut batch, &b, 1), ["after"]);
+}
+
+#[test]
+fn what_has_not_been_looked_at_is_there_after_a_closure() {
+    let (a, b) = UnixDatagram::pair().unwrap();
+    b.set_nonblocking(true).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    runtime.block_on(async {
+        let b = tokio::net::UnixDatagram::from_std(b).unwrap();
+        let mut batch = RecvBatch::<()>::new(4, 8);
+        for text in ["1", "2", "3"] {
+            a.send(text.as_bytes()).unwrap();
+        }
+        let count = b.async_io(Interest::READABLE, || batch.recv(&b).map(|messages| messages.len())).await.unwrap();
+        assert_eq!((count, batch.received().len()), (3, 3));
+        assert_eq!(batch.received().next().unwrap().data(), b"1");
+        assert_eq!(format!("{:?}", batch.received()), "ReceivedMessages { left: 2 }");
+        let rest: Vec<_> = batch.received().map(|m| m.data().to_vec()).collect();
+        assert_eq!((rest, batch.received().len()), (vec![b"2".to_vec(), b"3".to_vec()], 0));
+
+        a.send(b"forgotten").unwrap();
+        batch.recv(&b).map(drop).unwrap();
+        batch.clear();
+        assert_eq!((batch.received().len(), batch.recv(&b).unwrap_err().kind()), (0, ErrorKind::WouldBlock));
+    });
+}
+
+#[test]
+fn no_room_for_messages_takes_none() {
+    let (a, b) = datagrams();
+    a.send(b"x").unwrap();
+    for (messages, bytes, control) in [(0, 0, 0), (0, 100, 100)] {
+        let mut batch = RecvBatch::<()>::with_control(messages, bytes, control);
+        assert_eq!((batch.capacity(), batch.recv(&b).unwrap().len(), batch.received().len()), (0, 0, 0));
+        batch.clear();
+    }
+    assert_eq!(texts(&mut RecvBatch::<()>::new(1, 1), &b, 1), ["x"]);
+}
+
+#[test]
+fn debug_says_how_much_fits_and_what_is_left() {
+    let mut batch = RecvBatch::<HopLimit>::with_control(3, 100, 33);
+    assert_eq!(format!("{batch:?}"), "RecvBatch { capacity: 3, data: 100 bytes, control: 40 bytes }");
+    let (a, b) = datagrams();
+    a.send(b"x").unwrap();
+    a.send(b"y").unwrap();
+    let mut messages = batch.recv(&b).unwrap();
+    assert_eq!(format!("{messages:?}"), "ReceivedMessages { left: 2 }");
+    let message = messages.next().unwrap();
+    assert_eq!(format!("{message:?}"), "Received { 1 bytes, control: [], flags: CMSG_CLOEXEC }");
+    assert_eq!(format!("{messages:?}"), "ReceivedMessages { left: 1 }");
+}
+
+/// FL03
+#[test]
+fn a_peek_leaves_the_messages_there() {
+    let (a, b) = datagrams();
+    a.send(b"here").unwrap();
+    let mut peek = RecvBatch::<()>::new(2, 8);
+    peek.flags(RecvFlags::PEEK);
+    for _ in 0..2 {
+        assert_eq!(texts(&mut peek, &b, 2), ["here", "here"]);
+    }
+    assert_eq!(texts(&mut RecvBatch::<()>::new(2, 8), &b, 1), ["here"]);
+}
+
+/// TR31
+#[test]
+fn the_real_length_is_told_where_it_is_asked_for() {
+    let (a, b) = datagrams();
+    let mut batch = RecvBatch::<()>::new(3, 5);
+    batch.flags(RecvFlags::TRUNC);
+    for _ in 0..2 {
+        for len in [3, 15, 5] {
+            a.send(&vec![7; len]).unwrap();
+        }
+        let found = collect(&mut batch, &b, 3, |m| (m.data().to_vec(), m.full_len(), m.require_complete().is_ok()));
+        assert_eq!(found, [(vec![7; 3], 3, true), (vec![7; 5], 15, false), (vec![7; 5], 5, true)]);
+    }
+    // TCP throws the bytes away.
+    let (receiver, mut sender) = tcp(V4);
+    sender.write_all(b"0123456789").unwrap();
+    wait(&receiver, PollFlags::POLLIN);
+    let found = collect(&mut batch, &receiver, 2, |m| (m.data().to_vec(), m.full_len(), m.is_eof()));
+    assert_eq!(found, [(vec![], 5, false), (vec![], 5, false)]);
+}
