@@ -24,7 +24,8 @@ use ancillary::{
     message::{HopLimit, ScmRights},
 };
 use common::{
-    alone, no_leak, open_count,
+    again::{again, is_child, until_ok, works},
+    no_leak, open_count,
     pairs::stream as pair,
     pipes::{contents, numbered},
     skipped,
@@ -42,33 +43,6 @@ use nix::{
 };
 
 const TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Set in the process that a test starts to run itself again.
-const CHILD: &str = "ANCILLARY_FAULTS_CHILD";
-
-fn is_child() -> bool {
-    env::var_os(CHILD).is_some()
-}
-
-/// This test again, in a process of its own, under another command if one is given.
-fn again(name: &str, under: &[&str]) -> Command {
-    let own = [env::current_exe().unwrap().into_os_string()].into_iter();
-    let arguments = ["--exact", name, "--nocapture"].map(OsString::from);
-    let mut words = under.iter().map(OsString::from).chain(own).chain(arguments);
-    let mut command = Command::new(words.next().unwrap());
-    command.args(words).env(CHILD, "1");
-    command
-}
-
-/// Whether a command is there and may do its work; says so if not.
-fn works(name: &str, command: &str, arguments: &[&str]) -> bool {
-    match alone(|| Command::new(command).args(arguments).output()) {
-        Ok(output) if output.status.success() => return true,
-        Ok(output) => skipped(format_args!("SKIPPED {name}: {command}: {}", String::from_utf8_lossy(&output.stderr))),
-        Err(error) => skipped(format_args!("SKIPPED {name}: {command}: {error}")),
-    }
-    false
-}
 
 /// Ended with the test, whatever happens.
 struct Running(Child);
@@ -90,17 +64,6 @@ fn pattern(len: usize) -> Vec<u8> {
 }
 
 // Injected errors
-
-/// Repeats what fails, and notes why it did.
-fn until_ok<T>(errors: &mut Vec<i32>, mut step: impl FnMut() -> io::Result<T>) -> T {
-    for _ in 0..100 {
-        match step() {
-            Ok(value) => return value,
-            Err(error) => errors.push(error.raw_os_error().unwrap()),
-        }
-    }
-    panic!("still failing: {errors:?}");
-}
 
 /// A fixed number of calls that all succeed at once if nothing is lost: no end waits for the other.
 fn exchange() -> Vec<i32> {

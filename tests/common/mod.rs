@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test uses a part")]
 #![allow(unreachable_pub, reason = "one module for several programs")]
 
+pub mod again;
 pub mod batches;
 #[cfg(target_os = "linux")]
 pub mod kinds;
