@@ -21,6 +21,7 @@ use ancillary::{
     message::{HopLimit, IpTtl, PktInfo, ScmTimestamping, Timestamp, TrafficClass},
 };
 use common::{
+    again::without_batch_calls,
     batches::{collect, texts},
     has_v6,
     pairs::{DUAL, V4, V6, addrs, bound, datagrams, errno, tcp, udp},
@@ -400,6 +401,11 @@ fn shape() -> impl Strategy<Value = Shape> {
     let hops = proptest::option::of(RangeInclusive::new(1, 255u8));
     (0..3usize, slices, hops, class, proptest::option::of(1..250u8))
         .prop_map(|(to, slices, hops, class, source)| Shape { to, slices, hops, class, source })
+}
+
+#[test]
+fn all_this_holds_where_the_system_has_no_such_calls() {
+    without_batch_calls("all_this_holds_where_the_system_has_no_such_calls");
 }
 
 proptest! {

@@ -22,6 +22,7 @@ use ancillary::{
 };
 use common::{
     TIMEOUT,
+    again::without_batch_calls,
     batches::{collect, texts},
     has_v6,
     namespace::Namespace,
@@ -423,4 +424,9 @@ fn the_real_length_is_told_where_it_is_asked_for() {
     wait(&receiver, PollFlags::POLLIN);
     let found = collect(&mut batch, &receiver, 2, |m| (m.data().to_vec(), m.full_len(), m.is_eof()));
     assert_eq!(found, [(vec![], 5, false), (vec![], 5, false)]);
+}
+
+#[test]
+fn all_this_holds_where_the_system_has_no_such_calls() {
+    without_batch_calls("all_this_holds_where_the_system_has_no_such_calls");
 }

@@ -21,6 +21,7 @@ use ancillary::{
     set_option,
 };
 use common::{
+    again::without_batch_calls,
     batches::collect,
     cause, has_descriptors, no_leak, open_count,
     pairs::{KINDS, V4, pair, stream, tcp},
@@ -395,4 +396,9 @@ fn control_messages_without_data_on_a_stream_are_the_error_of_their_message() {
         let found = collect(&mut RecvBatch::<Rights>::new(4, 1), &b, 2, |mut m| (m.len(), contents(m.take_fds())));
         assert_eq!(found, [(0, common::pipes::names(0..2)), (0, common::pipes::names(2..3))]);
     });
+}
+
+#[test]
+fn all_this_holds_where_the_system_has_no_such_calls() {
+    without_batch_calls("all_this_holds_where_the_system_has_no_such_calls");
 }

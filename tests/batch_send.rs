@@ -16,6 +16,7 @@ use ancillary::{
     message::{HopLimit, IpTtl, PktInfo, TrafficClass, UdpSegment},
 };
 use common::{
+    again::without_batch_calls,
     batches::{collect, texts},
     cause, has_v6,
     pairs::{DUAL, KINDS, V4, V6, bound, datagrams, errno, pair, stream, tcp, udp},
@@ -408,4 +409,9 @@ fn on_a_stream_messages_follow_each_other_without_a_gap() {
         stream.read_exact(&mut data).unwrap();
         assert_eq!(&data, b"hello, world");
     }
+}
+
+#[test]
+fn all_this_holds_where_the_system_has_no_such_calls() {
+    without_batch_calls("all_this_holds_where_the_system_has_no_such_calls");
 }
