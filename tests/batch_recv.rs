@@ -379,6 +379,14 @@ fn no_room_for_messages_takes_none() {
 }
 
 #[test]
+fn more_than_any_memory_is_a_panic() {
+    let most = usize::MAX;
+    for (messages, bytes, control) in [(most, 2, 0), (2, most, 0), (1, 1, most), (most, 0, 8), (most, 0, 0)] {
+        std::panic::catch_unwind(|| RecvBatch::<()>::with_control(messages, bytes, control)).map(drop).unwrap_err();
+    }
+}
+
+#[test]
 fn debug_says_how_much_fits_and_what_is_left() {
     let mut batch = RecvBatch::<HopLimit>::with_control(3, 100, 33);
     assert_eq!(format!("{batch:?}"), "RecvBatch { capacity: 3, data: 100 bytes, control: 40 bytes }");

@@ -11,15 +11,15 @@ use std::{
 };
 
 use ancillary::{
-    ControlList, EncodeError, FamilyError, SendFlags, SockAddr, SocketExt,
+    ControlList, EncodeError, FamilyError, RecvFlags, SendFlags, SockAddr, SocketExt,
     batch::{RecvBatch, SendBatch},
-    message::{HopLimit, IpTtl, PktInfo, TrafficClass, UdpSegment},
+    message::{ExtendedError, HopLimit, IpTtl, PktInfo, TrafficClass, UdpSegment},
 };
 use common::{
     again::without_batch_calls,
     batches::{collect, texts},
     cause, has_v6,
-    pairs::{DUAL, KINDS, V4, V6, bound, datagrams, errno, pair, stream, tcp, udp},
+    pairs::{DUAL, KINDS, V4, V6, bound, closed, datagrams, errno, pair, stream, tcp, udp},
 };
 use nix::{
     libc,
@@ -359,6 +359,46 @@ fn flags_are_those_of_the_call_and_zero_copy_is_refused() {
     assert_eq!(error.raw_os_error(), Some(libc::EAGAIN));
     let sent = batch.sent();
     assert_eq!(texts(&mut RecvBatch::<()>::new(32, 4), &b, sent), vec!["y"; sent]);
+}
+
+/// EQ10
+#[test]
+fn the_pending_error_of_a_connection_takes_no_message_with_it() {
+    let (to, _closed) = closed(Ipv4Addr::LOCALHOST.into());
+    let sender = bound(V4);
+    sender.connect(to).unwrap();
+    sender.enable::<ExtendedError>().unwrap();
+    let (mut room, data) = (SendBatch::new(5), [b"0", b"1", b"2", b"3", b"4"]);
+    let mut batch = room.begin();
+    data.iter().for_each(|data| batch.message().data(*data).queue().unwrap());
+    // Each that went has made the next one fail once.
+    for _ in 0..=5 {
+        match batch.send_all(&sender) {
+            Ok(_) => break,
+            Err(error) => assert_eq!(error.raw_os_error(), Some(libc::ECONNREFUSED)),
+        }
+    }
+    assert_eq!(batch.sent(), 5);
+    let mut queue = RecvBatch::<ExtendedError>::new(8, 8);
+    queue.flags(RecvFlags::ERRQUEUE);
+    assert_eq!(collect(&mut queue, &sender, 5, |m| m.data().to_vec()), data);
+}
+
+#[cfg(feature = "bytes")]
+#[test]
+fn buffers_of_many_chunks_are_gathered_where_there_is_room() {
+    use bytes::Buf;
+    let (receiver, sender) = udp(V4);
+    let chain = Buf::chain(&b"a"[..], &b"bc"[..]).chain(&b"def"[..]);
+    let mut room = SendBatch::with_room(3, 7, 0);
+    let mut batch = room.begin();
+    batch.message().buf(&chain).queue().unwrap();
+    batch.message().data(b"-").buf(&chain).queue().unwrap();
+    let gather = EncodeError::Gather { expected: 6, found: 0 };
+    assert_eq!(batch.message().buf(&chain).queue(), Err(gather));
+    batch.message().queue().unwrap();
+    assert_eq!(batch.send_all(&sender).unwrap(), 3);
+    assert_eq!(texts(&mut RecvBatch::<()>::new(3, 8), &receiver, 3), ["abcdef", "-abcdef", ""]);
 }
 
 /// Whether SIGPIPE is pending for this thread.

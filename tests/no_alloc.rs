@@ -16,7 +16,9 @@ use std::{
 };
 
 use ancillary::{
-    ControlBuf, ControlList, ControlVec, MsgHdr, MsgHdrMut, RecvExact, RecvFlags, SocketExt, cmsg,
+    ControlBuf, ControlList, ControlVec, MsgHdr, MsgHdrMut, RecvExact, RecvFlags, SocketExt,
+    batch::{RecvBatch, SendBatch},
+    cmsg,
     message::{Ecn, HopLimit, PktInfo, RecvList, ScmRights, ScmRightsSpace, TrafficClass},
     parser::{self, ControlMessage},
     stream::FdStream,
