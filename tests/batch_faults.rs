@@ -7,7 +7,6 @@ mod common;
 use std::{
     io::{self, Write},
     net::SocketAddr,
-    os::fd::AsFd,
     process::{Output, Stdio},
 };
 
@@ -18,16 +17,12 @@ use ancillary::{
 };
 use common::{
     again::{again, is_child, until_ok, works},
-    batches::texts,
+    batches::{texts, wait},
     cause, no_leak, open_count,
     pairs::{V4, asked, bound, datagrams, pair, stream, tcp, udp},
     pipes::{contents, names, numbered},
 };
-use nix::{
-    libc,
-    poll::{PollFd, PollFlags, poll},
-    sys::socket::SockType,
-};
+use nix::{libc, poll::PollFlags, sys::socket::SockType};
 
 type Rights = ScmRightsSpace<4>;
 
@@ -47,11 +42,6 @@ fn traced(name: &str, inject: &[&str], error: &str) -> (String, usize) {
 
 /// No call of the system's for batches.
 const NONE: &str = "sendmmsg,recvmmsg:error=ENOSYS";
-
-fn wait(socket: impl AsFd, what: PollFlags) {
-    let mut fds = [PollFd::new(socket.as_fd(), what)];
-    assert_eq!(poll(&mut fds, 20_000u16).unwrap(), 1);
-}
 
 /// What batches do, in words.
 fn story() -> Vec<String> {

@@ -3,6 +3,15 @@
 use std::{fmt, os::fd::AsFd};
 
 use ancillary::{Received, batch::RecvBatch, message::RecvList};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::TIMEOUT;
+
+/// Waits for this, or an error, or a peer that has gone.
+pub fn wait(socket: impl AsFd, what: PollFlags) {
+    let mut fds = [PollFd::new(socket.as_fd(), what)];
+    assert_eq!(poll(&mut fds, PollTimeout::try_from(TIMEOUT.unwrap()).unwrap()).unwrap(), 1);
+}
 
 /// Receives until so many messages have come, in as many batches as it takes: what `each` makes of them.
 pub fn collect<L: RecvList, T: fmt::Debug>(
