@@ -132,7 +132,7 @@ proptest! {
         type Meta = (HopLimit, TrafficClass, PktInfo);
         let v6 = has_v6("any_batches_arrive_exactly_as_sent");
         let names: &[&str] = if v6 { &[V4, V6, DUAL] } else { &[V4; 3] };
-        let receivers: Vec<_> = names.iter().map(|addr| bound(addr)).collect();
+        let receivers: Vec<_> = names.iter().map(bound).collect();
         let sender = bound(if v6 { DUAL } else { V4 });
         receivers.iter().for_each(|receiver| receiver.enable::<Meta>().unwrap());
         let to = |k: usize| {

@@ -56,8 +56,8 @@ fn each_message_goes_its_own_way_in_both_families() {
     let (to_v4, to_v6) = (mapped(v4.local_addr().unwrap()), v6.local_addr().unwrap());
     let (mut room, mut received) = (SendBatch::new(8), RecvBatch::<Meta>::new(3, 64));
     // Lists that are borrowed, and names, beside what the batch keeps.
-    let (name, text) = (SockAddr::from(to_v6), "by reference".to_owned());
-    let slices = [IoSlice::new(text[..3].as_bytes()), IoSlice::new(text[3..].as_bytes())];
+    let (name, text) = (&SockAddr::from(to_v6), b"by reference");
+    let slices = [IoSlice::new(&text[..3]), IoSlice::new(&text[3..])];
     let list = ControlList::new((HopLimit(77), TrafficClass(0x50))).unwrap();
     for round in 0..3u8 {
         let digit = [b'0' + round];
@@ -70,7 +70,7 @@ fn each_message_goes_its_own_way_in_both_families() {
         let expected = EncodeError::Destination { expected: libc::AF_INET6, found: libc::AF_INET };
         assert_eq!(refused, Err(expected));
         batch.message().to(to_v4).control(both).control(source).data(b"c").data(&digit).queue().unwrap();
-        batch.message().to(&name).slices(&slices).control_from(&list).queue().unwrap();
+        batch.message().to(name).slices(&slices).control_from(&list).queue().unwrap();
         batch.message().to(to_v6).control_from(&list).control(TrafficClass(0x60)).data(&digit).queue().unwrap();
         batch.message().data(b"plain").to(to_v4).queue().unwrap();
         assert_eq!((batch.len(), batch.send_all(&sender).unwrap()), (6, 6));
@@ -99,7 +99,7 @@ fn a_mapped_address_is_reached_from_an_ipv4_socket_wherever_it_stands() {
     let (receiver, sender) = (bound(V4), bound(V4));
     receiver.enable::<HopLimit>().unwrap();
     let to = receiver.local_addr().unwrap();
-    let borrowed = SockAddr::from(mapped(to));
+    let borrowed = &SockAddr::from(mapped(to));
     let mut room = SendBatch::new(5);
     for pattern in 0..32u8 {
         let mut batch = room.begin();
@@ -108,7 +108,7 @@ fn a_mapped_address_is_reached_from_an_ipv4_socket_wherever_it_stands() {
             let mut message = batch.message();
             match (pattern >> number[0] & 1, number[0] % 2) {
                 (0, _) => message.to(to),
-                (_, 0) => message.to(&borrowed),
+                (_, 0) => message.to(borrowed),
                 _ => message.to(mapped(to)),
             };
             message.data(number).control(HopLimit(40 + number[0])).queue().unwrap();

@@ -5,8 +5,6 @@
 mod common;
 
 use std::{
-    env,
-    ffi::OsString,
     fs::{self, File},
     io::{self, ErrorKind, IoSlice, Read, Seek, Write},
     net::UdpSocket,
@@ -28,7 +26,6 @@ use common::{
     no_leak, open_count,
     pairs::stream as pair,
     pipes::{contents, numbered},
-    skipped,
 };
 use nix::{
     fcntl::OFlag,

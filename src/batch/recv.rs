@@ -37,6 +37,19 @@ use crate::{error::EncodeError, flags::RecvFlags, message::RecvList, receive::Re
 /// # }
 /// ```
 ///
+/// The messages last until the next receive:
+///
+/// ```compile_fail,E0499
+/// use ancillary::batch::RecvBatch;
+/// # fn f(socket: std::net::UdpSocket) -> std::io::Result<()> {
+/// let mut batch = RecvBatch::<()>::new(32, 1500);
+/// let first = batch.recv(&socket)?.next().unwrap();
+/// batch.recv(&socket)?;
+/// println!("{:?}", first.data());
+/// # Ok(())
+/// # }
+/// ```
+///
 /// [recvmmsg(2)](https://man7.org/linux/man-pages/man2/recvmmsg.2.html)
 #[doc(alias = "recvmmsg")]
 #[doc(alias = "mmsghdr")]

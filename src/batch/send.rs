@@ -132,6 +132,20 @@ impl<'a> MsgHdr<'a, BatchSlot<'_, 'a>> {
 /// # Ok(())
 /// # }
 /// ```
+///
+/// It cannot outlive what its messages borrow:
+///
+/// ```compile_fail,E0597
+/// use ancillary::batch::SendBatch;
+///
+/// let mut room = SendBatch::new(1);
+/// let mut batch = room.begin();
+/// {
+///     let data = vec![1, 2, 3];
+///     batch.message().data(&data).queue().unwrap();
+/// }
+/// batch.skip();
+/// ```
 pub struct Batch<'b, 'a> {
     session: sys::OutSession<'b, 'a>,
     flags: SendFlags,
