@@ -6,26 +6,30 @@ mod common;
 
 use std::{
     io::{ErrorKind, Read},
+    net::TcpListener,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
+    thread,
 };
 
 use ancillary::{
-    EncodeError,
+    EncodeError, SendFlags,
     batch::{RecvBatch, SendBatch},
     message::{Credentials, ScmRights, ScmRightsSpace},
     set_option,
 };
 use common::{
+    TIMEOUT,
     again::without_batch_calls,
-    batches::collect,
+    batches::{collect, wait},
     cause, no_leak,
     pairs::{V4, pair, stream, tcp},
     pipes::{contents, names, numbered},
 };
-use nix::{libc, sys::socket::SockType};
+use nix::{libc, poll::PollFlags, sys::socket::SockType};
+use socket2::{Domain, Socket, Type};
 
 type Rights = ScmRightsSpace<4>;
 
@@ -92,6 +96,45 @@ fn a_message_that_a_stream_takes_in_parts_is_finished_before_the_next() {
             assert!(all == data.concat() && blocked > 4 && sent <= 4);
             assert_eq!(found, if rights { names(0..8) } else { vec![] });
             assert_eq!(batch.send_all(&a).unwrap(), 0);
+        }
+    });
+}
+
+#[test]
+fn a_connection_is_opened_by_the_first_message_alone() {
+    no_leak(|| {
+        for blocking in [true, false] {
+            let listener = TcpListener::bind(V4).unwrap();
+            let to = listener.local_addr().unwrap();
+            let reader = thread::spawn(move || {
+                let (mut all, peer) = (Vec::new(), listener.accept().unwrap().0);
+                peer.set_read_timeout(TIMEOUT).unwrap();
+                (&peer).read_to_end(&mut all).unwrap();
+                all
+            });
+            let a = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            a.set_nonblocking(!blocking).unwrap();
+            let long = filled(0).repeat(50);
+            let mut room = SendBatch::new(5);
+            let mut batch = room.begin();
+            batch.message().data(b"left out").queue().unwrap();
+            for data in [&long[..], b"", b"second", &long] {
+                batch.message().to(to).data(data).queue().unwrap();
+            }
+            batch.flags(SendFlags::FASTOPEN).skip();
+            for _ in 0..100_000 {
+                match batch.send_all(&a) {
+                    Ok(_) => break,
+                    Err(error) => {
+                        let number = error.raw_os_error().unwrap();
+                        assert!(!blocking && [libc::EINPROGRESS, libc::EAGAIN].contains(&number), "{error}");
+                        wait(&a, PollFlags::POLLOUT);
+                    }
+                }
+            }
+            assert_eq!(batch.sent(), 5);
+            drop(a);
+            assert!(reader.join().unwrap() == [&long[..], b"second", &long].concat());
         }
     });
 }

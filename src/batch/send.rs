@@ -159,11 +159,15 @@ impl<'a> Batch<'_, 'a> {
         MsgHdr::in_slot(self.session.slot())
     }
 
-    /// Flags for all of them, beside [`SendFlags::NOSIGNAL`].
+    /// Flags for all of them, beside [`SendFlags::NOSIGNAL`]; of `FASTOPEN` alone the first that goes makes use.
     pub fn flags(&mut self, flags: SendFlags) -> &mut Self {
         match refused_flags(flags) {
             Some(error) => self.error = Some(error),
             None => self.flags |= flags,
+        }
+        #[cfg(linux_like)]
+        if flags.contains(SendFlags::FASTOPEN) {
+            self.session.look();
         }
         self
     }

@@ -49,6 +49,8 @@ struct Queue {
     control_left: usize,
     /// Messages that have gone: no more than are queued.
     sent: usize,
+    /// How many of these have been left out whole.
+    skipped: usize,
     /// Bytes of the next one that have gone, on a stream.
     begun: usize,
     /// Whether a stream has to be given them one by one: a message may have control data and no byte of data, or more than
