@@ -100,6 +100,7 @@ fn nothing_is_allocated_per_message() {
     unix_stream();
     descriptors();
     stream_of_descriptors();
+    batches();
 }
 
 fn bytes_alone() {
@@ -340,6 +341,60 @@ fn stream_of_descriptors() {
     };
     round(); // the queues get their room once
     none("a stream of descriptors", round);
+}
+
+fn batches() {
+    type Meta = (HopLimit, PktInfo);
+    let (a, b) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    b.enable::<Meta>().unwrap();
+    let to = b.local_addr().unwrap();
+    let (mut room, mut received) = (SendBatch::new(8), RecvBatch::<Meta>::new(8, 64));
+    let mapped: SocketAddr = format!("[::ffff:127.0.0.1]:{}", to.port()).parse().unwrap();
+    let (list, slices) = (ControlList::new(HopLimit(9)).unwrap(), [IoSlice::new(b"ab"); 16]);
+    none("a batch of datagrams", || {
+        let mut batch = room.begin();
+        batch.message().to(to).data(b"1").data(b"2").control(HopLimit(9)).queue().unwrap();
+        batch.message().to(to).control(HopLimit(9)).control(PktInfo::source([127, 0, 0, 9])).queue().unwrap();
+        batch.message().to(to).slices(&slices).control_from(&list).queue().unwrap();
+        assert!(batch.message().to(to).control([HopLimit(9); 100]).queue().is_err());
+        batch.message().to(mapped).control(HopLimit(9)).queue().unwrap();
+        assert_eq!(batch.send_all(&a).unwrap(), 4);
+        let mut count = 0;
+        while count < 4 {
+            for message in received.recv(&b).unwrap() {
+                assert_eq!(message.extract().0, Some(HopLimit(9)));
+                count += 1;
+            }
+        }
+    });
+    let too_long = vec![0; 70_000];
+    none("an error in the middle, buffers of the caller", || {
+        let mut batch = room.begin();
+        for data in [&b"1"[..], &too_long, b"3"] {
+            batch.message().to(to).data(data).queue().unwrap();
+        }
+        assert!(batch.send_all(&a).is_err());
+        assert!(batch.skip() && batch.send_all(&a).is_ok());
+        let mut count = 0;
+        while count < 2 {
+            let mut data = [[0; 4]; 4];
+            let [one, two, three, four] = data.each_mut().map(|data| IoSliceMut::new(data));
+            count += received.recv_into(&b, &mut [one, two, three, four], 2).unwrap().len();
+        }
+    });
+    let (a, b) = UnixDatagram::pair().unwrap();
+    b.set_nonblocking(true).unwrap();
+    let file = File::open("/dev/null").unwrap();
+    none("descriptors in a batch, and nothing there", || {
+        let mut batch = room.begin();
+        for _ in 0..4 {
+            batch.message().data(b"x").control(ScmRights::new([&file, &file])).queue().unwrap();
+        }
+        assert_eq!(batch.send_all(&a).unwrap(), 4);
+        let taken: usize = received.recv(&b).unwrap().map(|mut message| message.take_fds().take(1).count()).sum();
+        assert_eq!(taken, 4);
+        assert_eq!(received.recv(&b).unwrap_err().kind(), ErrorKind::WouldBlock);
+    });
 }
 
 #[cfg(target_os = "linux")]

@@ -165,10 +165,6 @@ impl<'a> Batch<'_, 'a> {
             Some(error) => self.error = Some(error),
             None => self.flags |= flags,
         }
-        #[cfg(linux_like)]
-        if flags.contains(SendFlags::FASTOPEN) {
-            self.session.look();
-        }
         self
     }
 
@@ -297,8 +293,12 @@ impl<'a> Batch<'_, 'a> {
     #[cold]
     #[inline(never)]
     fn explain(&mut self, socket: BorrowedFd<'_>, error: io::Error) -> io::Result<usize> {
-        let Some((name, slices, _)) = self.session.next() else { return Err(error) };
-        let plain = other_name(socket, name, too_many_slices(slices.len(), error))?;
+        #[cfg(linux_like)]
+        if self.begun() > 0 {
+            self.flags -= SendFlags::FASTOPEN; // it is connected now
+        }
+        let name = self.session.next().and_then(|(name, ..)| name);
+        let plain = other_name(socket, name, error)?;
         self.session.redirect(plain);
         self.session.send(socket, 1, self.flags.bits())
     }

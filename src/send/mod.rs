@@ -7,7 +7,7 @@ mod refused;
 mod storage;
 
 pub use list::ControlList;
-pub(crate) use refused::{flags as refused_flags, other_name, too_many_slices, without_data};
+pub(crate) use refused::{flags as refused_flags, other_name, without_data};
 pub use storage::{BatchSlot, Inline, Storage};
 
 use std::{
@@ -171,7 +171,7 @@ impl<'a> MsgHdr<'a> {
         }
         match sys::send(&socket, self.name.get(), slices, control, self.flags.bits()) {
             Ok(sent) => Ok(sent),
-            Err(error) if slices.len() > sys::MAX_SLICES => Err(too_many_slices(slices.len(), error)),
+            Err(error) if slices.len() > sys::MAX_SLICES => Err(refused::too_many_slices(slices.len(), error)),
             Err(error) => self.explain(socket.as_fd(), error),
         }
     }

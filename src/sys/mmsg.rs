@@ -172,7 +172,7 @@ pub(super) unsafe fn recvmmsg(
         }
     }
     // SAFETY: the caller's promises.
-    unsafe { receive_one_by_one(socket, messages, count.min(MOST), flags) }
+    unsafe { receive_one_by_one(socket, messages, count, flags) }
 }
 
 /// The same by one call for each, of which the first alone waits.

@@ -30,12 +30,6 @@ pub(crate) struct OutBatch {
     queue: Queue,
 }
 
-// SAFETY: the pointers in it lead to its own arrays, or to what a session over 'a borrows: bytes, lists and names, which are
-// Sync.
-unsafe impl Send for OutBatch {}
-// SAFETY: a shared reference to it reads alone.
-unsafe impl Sync for OutBatch {}
-
 /// What has been queued.
 struct Queue {
     // INVARIANT: the pointers lead into the arrays of the batch, with so many entries or bytes behind them that nothing
@@ -49,8 +43,6 @@ struct Queue {
     control_left: usize,
     /// Messages that have gone: no more than are queued.
     sent: usize,
-    /// How many of these have been left out whole.
-    skipped: usize,
     /// Bytes of the next one that have gone, on a stream.
     begun: usize,
     /// Whether a stream has to be given them one by one: a message may have control data and no byte of data, or more than
@@ -214,6 +206,8 @@ impl<'a> OutSession<'_, 'a> {
     /// Sends the rest of the next message, which has gone in part: without its control messages.
     #[cold]
     fn send_rest(&mut self, socket: BorrowedFd<'_>, flags: c_int) -> io::Result<()> {
+        #[cfg(linux_like)]
+        let flags = flags & !libc::MSG_FASTOPEN; // it is connected now
         while let Some((_, slices, _)) = self.next() {
             let mut list = [IoSlice::new(&[]); super::INLINE_SLICES];
             let rest = rest_of(slices, self.batch.queue.begun, &mut list);

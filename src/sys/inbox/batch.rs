@@ -293,11 +293,7 @@ impl InBatch {
             first -= 1;
         }
         // Without room for a byte nothing says that there is none.
-        let room = |batch: &Self, index| match batch.last.elsewhere {
-            true => batch.own.get(index).map_or(0, |own| own.elsewhere),
-            false => batch.size,
-        };
-        if room(self, first) == 0 {
+        if self.room(first) == 0 {
             return;
         }
         let mut each = self.messages_from(first, self.received - first);
