@@ -47,6 +47,11 @@
 //!
 //! What is not known arrives as [`Unknown`](parser::ControlMessage::Unknown); for a message of your own see [`message`].
 //!
+//! # Batches
+//!
+//! [`batch`] sends and receives many messages in one system call (sendmmsg(2), recvmmsg(2)), each with its own address,
+//! buffers and control messages.
+//!
 //! # The error queue
 //!
 //! On Linux a socket keeps what became of packets it has sent: ICMP errors with the router that sent them, timestamps,
