@@ -11,8 +11,7 @@ use std::{
 
 use ancillary::{
     FamilyError,
-    rfc3542::{Icmp6Filter, IcmpFilter},
-    set_option,
+    rfc3542::{Icmp6Filter, IcmpFilter, Ipv6Checksum},
 };
 use common::{TIMEOUT, cause, has_v6, namespace::on_loopback, pairs, pairs::errno, raw::int_option, skipped};
 use nix::libc;
@@ -167,33 +166,85 @@ fn other_sockets_have_no_filter() {
     }
 }
 
-/// Section 3.1.
+/// Section 3.1. What a socket sends is looked at by one that has no checksum, and so takes every packet.
 #[test]
-fn the_checksum_of_a_raw_socket_is_an_option_that_is_an_int() {
-    let test = "the_checksum_of_a_raw_socket_is_an_option_that_is_an_int";
+fn the_checksum_of_a_raw_socket_is_written_and_checked_by_the_kernel() {
+    let test = "the_checksum_of_a_raw_socket_is_written_and_checked_by_the_kernel";
     if !has_v6(test) {
         return;
     }
     on_loopback(test, || {
         // Of a protocol for experiments (RFC 3692).
-        let socket = match Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::from(253))) {
-            Ok(socket) => socket,
+        let open = || {
+            let socket = Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::from(253)))?;
+            socket.set_read_timeout(TIMEOUT)?;
+            io::Result::Ok(socket)
+        };
+        let (socket, free) = match open() {
+            Ok(socket) => (socket, open().unwrap()),
             Err(error) => return skipped(format_args!("SKIPPED {test}: raw sockets: {error}")),
         };
-        socket.set_read_timeout(TIMEOUT).unwrap();
-        let option = (libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM);
-        let arrives = || {
+        let to = SocketAddr::from((Ipv6Addr::LOCALHOST, 0)).into();
+        let next = |mut socket: &Socket| {
             let mut data = [0; 8];
-            socket.send_to(&[1, 2, 3, 4, 0, 0, 5, 6], &SocketAddr::from((Ipv6Addr::LOCALHOST, 0)).into()).unwrap();
-            assert_eq!(io::Read::read(&mut &socket, &mut data).unwrap(), 8);
+            assert_eq!(io::Read::read(&mut socket, &mut data).unwrap(), 8);
             data
         };
-        assert_eq!((int_option(&socket, option).unwrap(), arrives()), (-1, [1, 2, 3, 4, 0, 0, 5, 6]));
-        set_option(&socket, option.0, option.1, 4).unwrap();
-        assert_eq!(int_option(&socket, option).unwrap(), 4);
-        // The complement of the sum of 0x0102, 0x0304, 0x0506, both addresses ::1, length 8 and protocol 253.
-        let sum = !(0x0102 + 0x0304 + 0x0506 + 1 + 1 + 8 + 253_u16);
-        assert_eq!(arrives()[4..6], sum.to_be_bytes());
-        assert_eq!(errno(set_option(&socket, option.0, option.1, 3)), libc::EINVAL, "an odd offset");
+        let plain = |number| [1, 2, 3, 4, 0, 0, 5, number];
+        // The complement of the sum of the words, both addresses ::1, length 8 and protocol 253.
+        let summed = |number: u8| {
+            let sum = !(0x0102 + 0x0304 + 0x0500 + u16::from(number) + 1 + 1 + 8 + 253);
+            [1, 2, 3, 4, sum.to_be_bytes()[0], sum.to_be_bytes()[1], 5, number]
+        };
+
+        assert_eq!(Ipv6Checksum::get(&socket).unwrap(), Ipv6Checksum(None));
+        socket.send_to(&plain(6), &to).unwrap();
+        assert_eq!([next(&free), next(&socket)], [plain(6); 2]);
+
+        Ipv6Checksum(Some(4)).set(&socket).unwrap();
+        assert_eq!(Ipv6Checksum::get(&socket).unwrap(), Ipv6Checksum(Some(4)));
+        assert_eq!(int_option(&socket, (libc::IPPROTO_IPV6, libc::IPV6_CHECKSUM)).unwrap(), 4);
+        assert_eq!(Ipv6Checksum::get(&free).unwrap(), Ipv6Checksum(None), "of one socket alone");
+        socket.send_to(&plain(7), &to).unwrap();
+        assert_eq!([next(&free), next(&socket)], [summed(7); 2]);
+        assert_eq!(errno(socket.send_to(&[1, 2, 3, 4, 5], &to)), libc::EINVAL, "no room for it");
+
+        // A false one does not arrive; the next one, a true one, does.
+        free.send_to(&plain(8), &to).unwrap();
+        free.send_to(&summed(9), &to).unwrap();
+        assert_eq!([next(&free), next(&free), next(&socket)], [plain(8), summed(9), summed(9)]);
+
+        for odd in [1, 3, 65535] {
+            assert_eq!(errno(Ipv6Checksum(Some(odd)).set(&socket)), libc::EINVAL);
+        }
+        for even in [0, 65534] {
+            Ipv6Checksum(Some(even)).set(&socket).unwrap();
+            assert_eq!(Ipv6Checksum::get(&socket).unwrap(), Ipv6Checksum(Some(even)));
+        }
+        Ipv6Checksum(None).set(&socket).unwrap();
+        assert_eq!(Ipv6Checksum::get(&socket).unwrap(), Ipv6Checksum(None));
+        socket.send_to(&plain(10), &to).unwrap();
+        assert_eq!([next(&free), next(&socket)], [plain(10); 2]);
+    });
+}
+
+#[test]
+fn the_checksum_of_other_sockets_cannot_be_set() {
+    let test = "the_checksum_of_other_sockets_cannot_be_set";
+    let family = |result: io::Result<()>| cause::<FamilyError>(&result.unwrap_err()).unwrap().found;
+    assert_eq!(family(Ipv6Checksum(None).set(pairs::datagrams().0)), libc::AF_UNIX);
+    assert_eq!(family(Ipv6Checksum::get(pairs::bound(pairs::V4)).map(drop)), libc::AF_INET);
+    if !has_v6(test) {
+        return;
+    }
+    let udp = pairs::bound(pairs::V6);
+    assert_eq!(errno(Ipv6Checksum(Some(6)).set(&udp)), libc::ENOPROTOOPT);
+    assert_eq!(errno(Ipv6Checksum::get(&udp)), libc::ENOPROTOOPT);
+    on_loopback(test, || {
+        let Some([socket, _]) = raw(test, Domain::IPV6) else { return };
+        assert_eq!(Ipv6Checksum::get(&socket).unwrap(), Ipv6Checksum(Some(2)), "of ICMPv6");
+        for refused in [None, Some(2), Some(4)] {
+            assert_eq!(errno(Ipv6Checksum(refused).set(&socket)), libc::EINVAL, "{refused:?}");
+        }
     });
 }

@@ -23,6 +23,8 @@
 #![cfg_attr(linux_like, doc = include_str!("linux.md"))]
 
 #[cfg(linux_like)]
+mod checksum;
+#[cfg(linux_like)]
 mod filter;
 #[cfg(linux_like)]
 mod flow_label;
@@ -34,6 +36,8 @@ mod routing;
 mod sticky;
 mod values;
 
+#[cfg(linux_like)]
+pub use checksum::Ipv6Checksum;
 #[cfg(linux_like)]
 pub use filter::{Icmp6Filter, IcmpFilter};
 #[cfg(linux_like)]
