@@ -10,14 +10,15 @@ use std::{
 };
 
 use ancillary::{
-    ControlBuf, FamilyError, MsgHdr, SocketExt,
-    message::{Ipv6DontFrag, Ipv6PathMtu},
+    ControlBuf, FamilyError, MsgHdr, MsgHdrMut, RecvFlags, SendControl, SocketExt,
+    message::{ExtendedError, Ipv6DontFrag, Ipv6DstOpts, Ipv6HopOpts, Ipv6PathMtu, Meaning},
     rfc3542::{PathMtuDiscovery, path_mtu},
 };
 use common::{
-    cause, has_v6,
-    namespace::{on_loopback, routed, v4, v6},
-    pairs::{self, DUAL, addrs, bound, errno},
+    TIMEOUT, cause, has_v6,
+    namespace::{Namespace, on_loopback, routed, v4, v6},
+    pairs::{self, DUAL, V6, addrs, bound, errno, udp},
+    raw::option_bytes,
     skipped,
 };
 use nix::libc;
@@ -127,28 +128,152 @@ fn the_known_path_mtu_is_that_of_the_narrowest_link() {
     }
 }
 
-/// By getsockopt(2) and as a message.
+/// Whatever has come as a message by now, without waiting.
+fn told(socket: &UdpSocket) -> Option<Ipv6PathMtu> {
+    let (mut data, mut control) = ([0; 16], ControlBuf::<Ipv6PathMtu>::new());
+    match MsgHdrMut::new().data(&mut data).flags(RecvFlags::DONTWAIT).recv(socket, &mut control) {
+        Ok(message) => Some(message.extract().expect("nothing else")),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// What the next entry of the error queue says, waited for.
+fn queued(socket: &UdpSocket) -> Meaning {
+    let queue = socket.error_queue().unwrap();
+    assert!(queue.wait(TIMEOUT.unwrap()).unwrap(), "nothing in the error queue");
+    let (mut data, mut control) = ([0; 16], ControlBuf::<ExtendedError>::new());
+    queue.recv(&mut data, &mut control).unwrap().error().meaning()
+}
+
+/// By getsockopt(2), of which the RFC's form has no address on Linux, and as a message.
 #[test]
-fn the_options_and_the_message_say_the_same_path_mtu() {
-    let test = "the_options_and_the_message_say_the_same_path_mtu";
+fn the_option_and_the_message_say_the_same_path_mtu() {
+    let test = "the_option_and_the_message_say_the_same_path_mtu";
     if !has_v6(test) {
         return;
     }
     let Some([near, _router, far]) = routed(test, 1300) else { return };
     let (receiver, sender) = (far.run(|| bound((v6(2, 2), 0))), near.run(|| bound((v6(1, 1), 0))));
     let to = receiver.local_addr().unwrap();
-    assert_eq!(errno(Ipv6PathMtu::mtu_of(&sender)), libc::ENOTCONN);
+    let asked = || option_bytes::<32>(&sender, (libc::IPPROTO_IPV6, libc::IPV6_PATHMTU));
+    let expected = |mtu: u32| {
+        let mut info = [0; 32];
+        info[28..].copy_from_slice(&mtu.to_ne_bytes());
+        info
+    };
+    assert_eq!(errno(asked()), libc::ENOTCONN);
     sender.connect(to).unwrap();
-    assert_eq!(Ipv6PathMtu::mtu_of(&sender).unwrap(), 1500);
+    assert_eq!((path_mtu(&sender).unwrap(), asked().unwrap()), (1500, expected(1500)));
     learn(&sender, to);
-    assert_eq!(Ipv6PathMtu::mtu_of(&sender).unwrap(), 1300);
+    assert_eq!((path_mtu(&sender).unwrap(), asked().unwrap()), (1300, expected(1300)));
 
     sender.enable::<Ipv6PathMtu>().unwrap();
     Ipv6DontFrag(true).set_sticky(&sender).unwrap();
     assert_eq!(send(&sender, to, 1400), Err(libc::EMSGSIZE));
-    let mut control = ControlBuf::<Ipv6PathMtu>::new();
-    let told = sender.recv_msg(&mut [0; 16], &mut control).unwrap().extract().unwrap();
-    assert_eq!((*told.addr.ip(), told.mtu), (v6(2, 2), 1300));
+    let found = told(&sender).unwrap();
+    assert_eq!((*found.addr.ip(), found.mtu), (v6(2, 2), 1300));
+}
+
+/// What a router says of a lost datagram brings no message: that comes with the next one, which this host refuses.
+#[test]
+fn an_answer_of_a_router_is_in_the_error_queue_at_once_and_a_message_after_the_next_send() {
+    let test = "an_answer_of_a_router_is_in_the_error_queue_at_once_and_a_message_after_the_next_send";
+    if !has_v6(test) {
+        return;
+    }
+    let Some([near, _router, far]) = routed(test, 1300) else { return };
+    let receiver = far.run(|| bound((v6(2, 2), 0)));
+    let to = receiver.local_addr().unwrap();
+    let (sender, observer) = near.run(|| (bound((v6(1, 1), 0)), bound((v6(1, 1), 0))));
+    sender.enable::<Ipv6PathMtu>().unwrap();
+    Ipv6DontFrag(true).set_sticky(&sender).unwrap();
+    assert_eq!(send(&sender, to, 1400), Ok(1400), "and lost");
+
+    // Packets keep their order: with the answer to this one, that to the first has come.
+    observer.enable::<(Ipv6PathMtu, ExtendedError)>().unwrap();
+    PathMtuDiscovery::Probe.set(&observer).unwrap();
+    assert_eq!(send(&observer, to, 1401), Ok(1401));
+    assert_eq!(queued(&observer), Meaning::PacketTooBig { mtu: 1300 });
+    assert_eq!((told(&observer), told(&sender)), (None, None));
+
+    assert_eq!(send(&sender, to, 1400), Err(libc::EMSGSIZE));
+    assert_eq!(told(&sender).unwrap().mtu, 1300);
+    assert_eq!(send(&sender, to, 1300 - 48), Ok(1300 - 48));
+    assert_eq!(receiver.recv(&mut [0; 2048]).unwrap(), 1300 - 48, "the first to arrive");
+}
+
+/// A refusal by the mode brings no message, one by the option does; the error queue has both.
+#[test]
+fn what_the_mode_refuses_is_told_by_the_error_queue_alone() {
+    let test = "what_the_mode_refuses_is_told_by_the_error_queue_alone";
+    if !has_v6(test) {
+        return;
+    }
+    let Some(host) = Namespace::new(test) else { return };
+    host.ip("link set lo mtu 1400");
+    host.run(|| {
+        let (receiver, sender) = udp(V6);
+        let to = receiver.local_addr().unwrap();
+        sender.enable::<(Ipv6PathMtu, ExtendedError)>().unwrap();
+        PathMtuDiscovery::Do.set(&sender).unwrap();
+        assert_eq!(send(&sender, to, 1400), Err(libc::EMSGSIZE));
+        assert_eq!(told(&sender), None);
+        assert_eq!(queued(&sender), Meaning::PacketTooBig { mtu: 1400 });
+
+        Ipv6DontFrag(true).set_sticky(&sender).unwrap();
+        assert_eq!(send(&sender, to, 1400), Err(libc::EMSGSIZE));
+        assert_eq!(told(&sender).unwrap().mtu, 1400);
+        assert_eq!(queued(&sender), Meaning::PacketTooBig { mtu: 1400 });
+    });
+}
+
+/// Of headers that every packet gets and of those of one datagram; a destination options header is counted twice where it
+/// comes to what fits.
+#[test]
+fn the_message_says_the_path_mtu_less_the_extension_headers() {
+    let test = "the_message_says_the_path_mtu_less_the_extension_headers";
+    if !has_v6(test) {
+        return;
+    }
+    let Some(host) = Namespace::new(test) else { return };
+    host.ip("link set lo mtu 1400");
+    // Padding, and an option for experiments: more than seven bytes of padding are dropped.
+    static LONG: [u8; 1400] = [0; 1400];
+    static EIGHT: [u8; 8] = [0, 0, 1, 4, 0, 0, 0, 0];
+    static SIXTEEN: [u8; 16] = [0, 1, 0x1e, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    host.run(|| {
+        let (receiver, sender) = udp(V6);
+        let to = receiver.local_addr().unwrap();
+        sender.enable::<(Ipv6PathMtu, ExtendedError)>().unwrap();
+        let says = |headers: &dyn SendControl<'static>, mtu: u32, fits: usize| {
+            let send = |len| {
+                MsgHdr::new().to(to).data(&LONG[..len]).control(Ipv6DontFrag(true)).control(headers).send(&sender)
+            };
+            for too_long in [LONG.len(), fits + 1] {
+                assert_eq!(errno(send(too_long)), libc::EMSGSIZE);
+                assert_eq!((told(&sender).unwrap().mtu, queued(&sender)), (mtu, Meaning::PacketTooBig { mtu }));
+            }
+            assert_eq!(send(fits).unwrap(), fits);
+            assert_eq!(receiver.recv(&mut [0; 2048]).unwrap(), fits);
+        };
+        says(&(), 1400, 1400 - 48);
+        let (hop, dst) = (
+            |header: &'static [u8]| Ipv6HopOpts::new(header).unwrap(),
+            |header: &'static [u8]| Ipv6DstOpts::new(header).unwrap(),
+        );
+        if let Err(error) = hop(&EIGHT).set_sticky(&sender) {
+            return skipped(format_args!("SKIPPED in {test}: headers of options: {error}"));
+        }
+        says(&(), 1392, 1392 - 48);
+        dst(&EIGHT).set_sticky(&sender).unwrap();
+        says(&(), 1384, 1384 - 48 - 8);
+        says(&hop(&SIXTEEN), 1384, 1384 - 48);
+        says(&dst(&SIXTEEN), 1384, 1384 - 48 - 16);
+        says(&(hop(&EIGHT), dst(&SIXTEEN)), 1376, 1376 - 48 - 16);
+        sender.connect(to).unwrap();
+        assert_eq!(path_mtu(&sender).unwrap(), 1400, "the whole");
+    });
 }
 
 #[test]
@@ -171,11 +296,10 @@ fn a_mode_of_an_ipv6_socket_is_one_for_mapped_peers_too() {
 fn raw_sockets_have_modes_and_other_families_have_none() {
     let test = "raw_sockets_have_modes_and_other_families_have_none";
     let family = |result: io::Result<()>| cause::<FamilyError>(&result.unwrap_err()).unwrap().found;
-    let (unix, v4) = (pairs::datagrams().0, bound(pairs::V4));
+    let unix = pairs::datagrams().0;
     assert_eq!(family(PathMtuDiscovery::Do.set(&unix)), libc::AF_UNIX);
     assert_eq!(family(PathMtuDiscovery::get(&unix).map(drop)), libc::AF_UNIX);
     assert_eq!(family(path_mtu(&unix).map(drop)), libc::AF_UNIX);
-    assert_eq!(family(Ipv6PathMtu::mtu_of(&v4).map(drop)), libc::AF_INET);
     if !has_v6(test) {
         return;
     }

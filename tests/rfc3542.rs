@@ -18,7 +18,7 @@ use ancillary::{
         Ipv6PktInfo, Ipv6Rthdr, Ipv6RthdrDstOpts, Meaning, RecvList, TClass,
     },
     parser::{self, ControlMessage, Malformed},
-    rfc3542::OptionsBuilder,
+    rfc3542::{OptionsBuilder, path_mtu},
 };
 use common::{
     TIMEOUT, has_v6,
@@ -418,7 +418,7 @@ fn the_path_mtu_of_loopback_is_told_after_what_does_not_fit() {
         host.ip(&format!("link set lo mtu {mtu}"));
         let (receiver, sender) = host.run(|| asked::<()>(V6));
         sender.enable::<Ipv6PathMtu>().unwrap();
-        assert_eq!(Ipv6PathMtu::mtu_of(&sender).unwrap() as usize, mtu, "by getsockopt(2)");
+        assert_eq!(path_mtu(&sender).unwrap() as usize, mtu, "by getsockopt(2)");
         let payload = vec![b'x'; 65527];
         let sent = |len: usize| MsgHdr::new().data(&payload[..len]).control(Ipv6DontFrag(true)).send(&sender);
         let fits = mtu - 48;

@@ -7,7 +7,7 @@ use std::{
 
 use nix::libc::{self, IPPROTO_IP, IPPROTO_IPV6, c_int};
 
-use crate::{error::DecodeError, message::Ipv6PathMtu, options::Families, sys};
+use crate::{error::DecodeError, options::Families, sys};
 
 /// How a socket learns what fits through a path, and what it does with more (`IPV6_MTU_DISCOVER`, `IP_MTU_DISCOVER`).
 ///
@@ -42,7 +42,9 @@ pub enum PathMtuDiscovery {
     #[doc(alias = "IP_PMTUDISC_WANT")]
     #[doc(alias = "IPV6_PMTUDISC_WANT")]
     Want,
-    /// Always with `DF`; what is longer than the path MTU is refused with EMSGSIZE (`IP_PMTUDISC_DO`).
+    /// Always with `DF`; what is longer than the path MTU is refused with EMSGSIZE (`IP_PMTUDISC_DO`). How long it may be,
+    /// [`ExtendedError`](crate::message::ExtendedError) says alone: [`Ipv6PathMtu`](crate::message::Ipv6PathMtu) comes only
+    /// after a refusal by [`Ipv6DontFrag`](crate::message::Ipv6DontFrag).
     #[doc(alias = "IP_PMTUDISC_DO")]
     #[doc(alias = "IPV6_PMTUDISC_DO")]
     Do,
@@ -103,10 +105,13 @@ fn option(socket: BorrowedFd<'_>, v4: c_int, v6: c_int) -> io::Result<c_int> {
     }
 }
 
-/// The known path MTU to the peer of a connected socket, in bytes with the IP header (`IPV6_MTU`, `IP_MTU`).
+/// The known path MTU to the peer of a connected socket, in bytes with the IP header and all others (`IPV6_MTU`,
+/// `IP_MTU`).
 ///
-/// That of the interface, until a router says less; an unconnected socket learns it of one destination by
-/// [`Ipv6PathMtu`]. Linux 2.2.
+/// That of the interface, until a router says less. `IPV6_PATHMTU` by getsockopt(2) says the same number and no address,
+/// so there is no function for it. An unconnected socket learns it of one destination by
+/// [`Ipv6PathMtu`](crate::message::Ipv6PathMtu) or [`ExtendedError`](crate::message::ExtendedError), both less the
+/// extension headers. Linux 2.2.
 ///
 /// ```
 /// use ancillary::rfc3542::path_mtu;
@@ -119,7 +124,7 @@ fn option(socket: BorrowedFd<'_>, v4: c_int, v6: c_int) -> io::Result<c_int> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 ///
-/// RFC 3542 s. 11.4, in Linux's older form; [ipv6(7)](https://man7.org/linux/man-pages/man7/ipv6.7.html)
+/// RFC 3542 s. 11.4, in Linux's older form; net/ipv6/ipv6_sockglue.c, `do_ipv6_getsockopt`; [ipv6(7)](https://man7.org/linux/man-pages/man7/ipv6.7.html)
 ///
 /// # Errors
 ///
@@ -127,41 +132,9 @@ fn option(socket: BorrowedFd<'_>, v4: c_int, v6: c_int) -> io::Result<c_int> {
 /// AF_INET6.
 #[doc(alias = "IPV6_MTU")]
 #[doc(alias = "IP_MTU")]
+#[doc(alias = "IPV6_PATHMTU")]
 pub fn path_mtu(socket: impl AsFd) -> io::Result<u32> {
     option(socket.as_fd(), libc::IP_MTU, libc::IPV6_MTU).map(|mtu| mtu as u32)
-}
-
-/// Asked for, instead of received.
-impl Ipv6PathMtu {
-    /// The known path MTU to the peer of a connected socket (`IPV6_PATHMTU` by getsockopt(2); Linux 2.6.35).
-    ///
-    /// It says what [`path_mtu`] says. Of the structure only the number comes, since Linux leaves the address empty here:
-    /// it is that of the peer.
-    ///
-    /// ```
-    /// use ancillary::message::Ipv6PathMtu;
-    /// # let Ok(socket) = std::net::UdpSocket::bind("[::1]:0") else { return Ok(()) }; // without IPv6
-    ///
-    /// assert_eq!(Ipv6PathMtu::mtu_of(&socket).unwrap_err().kind(), std::io::ErrorKind::NotConnected);
-    /// socket.connect(socket.local_addr()?)?;
-    /// assert!(Ipv6PathMtu::mtu_of(&socket)? >= 1280); // the least of IPv6
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    ///
-    /// RFC 3542 s. 11.4; net/ipv6/ipv6_sockglue.c, `do_ipv6_getsockopt`
-    ///
-    /// # Errors
-    ///
-    /// ENOTCONN if the socket is not connected; [`FamilyError`](crate::FamilyError) if it is not of AF_INET6.
-    pub fn mtu_of(socket: impl AsFd) -> io::Result<u32> {
-        let (socket, mut info) = (socket.as_fd(), [0; 32]);
-        Families::INET6.require(socket)?;
-        let found = sys::option_bytes(socket, IPPROTO_IPV6, libc::IPV6_PATHMTU, &mut info)?;
-        match info.last_chunk() {
-            Some(&mtu) if found == info.len() => Ok(u32::from_ne_bytes(mtu)),
-            _ => Err(DecodeError::Length { expected: info.len(), found }.into()),
-        }
-    }
 }
 
 #[cfg(test)]

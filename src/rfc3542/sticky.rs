@@ -174,7 +174,9 @@ impl Ipv6DontFrag {
     /// Whether datagrams longer than the path MTU are refused instead of cut into fragments (`IPV6_DONTFRAG`; Linux
     /// 2.6.35).
     ///
-    /// A control message of this type overrides it for one datagram.
+    /// A control message of this type overrides it for one datagram. Refused too, but without an
+    /// [`Ipv6PathMtu`](crate::message::Ipv6PathMtu), they are by
+    /// [`PathMtuDiscovery::Do`](crate::rfc3542::PathMtuDiscovery::Do).
     ///
     /// ```
     /// use ancillary::message::Ipv6DontFrag;

@@ -63,6 +63,16 @@ pub fn int_option(socket: impl AsFd, (level, name): (i32, i32)) -> io::Result<i3
     Ok(value)
 }
 
+/// getsockopt(2) of an option that is `N` bytes.
+pub fn option_bytes<const N: usize>(socket: impl AsFd, (level, name): (i32, i32)) -> io::Result<[u8; N]> {
+    let (mut value, mut len) = ([0xa5; N], N as libc::socklen_t);
+    let (socket, at) = (socket.as_fd().as_raw_fd(), value.as_mut_ptr().cast());
+    // SAFETY: as in `int_option`.
+    checked(unsafe { libc::getsockopt(socket, level, name, at, &mut len) })?;
+    assert_eq!(len as usize, N);
+    Ok(value)
+}
+
 /// Whether such an option is set.
 pub fn is_on(socket: &impl AsFd, option: (i32, i32)) -> bool {
     int_option(socket, option).unwrap() == 1

@@ -14,7 +14,7 @@ use crate::{
 /// Whether one IPv6 datagram may be cut into fragments by this host (`IPV6_DONTFRAG`).
 ///
 /// Sent with each message (Linux 2.6.35), it overrides the socket's own value: with `true` a datagram longer than the
-/// path MTU is refused, and [`Ipv6PathMtu`] says what would fit. UDP and ICMPv6 sockets; raw ones of other protocols
+/// path MTU is refused, and [`Ipv6PathMtu`] or [`ExtendedError`](crate::message::ExtendedError) says what would fit. UDP and ICMPv6 sockets; raw ones of other protocols
 /// ignore it, as do all to IPv4-mapped destinations. No privilege.
 ///
 /// ```
@@ -61,6 +61,12 @@ sends!(Ipv6DontFrag, Self::ID, |dont| c_int::from(dont.0).to_ne_bytes());
 /// `addr` as the peer, no flag; without this message it looks like an empty datagram. The kernel keeps the newest one
 /// alone. No privilege. UDP, raw and ping sockets.
 ///
+/// A router that says "Packet Too Big" does not bring it: the first datagram that only the first link takes is sent and lost,
+/// the second is refused, and then it comes. [`ExtendedError`](crate::message::ExtendedError) tells at once, and is the
+/// only one to tell what [`PathMtuDiscovery::Do`](crate::rfc3542::PathMtuDiscovery::Do) refuses; what is known of a
+/// connected peer, [`path_mtu`](crate::rfc3542::path_mtu) says without any datagram ([`rfc3542`](crate::rfc3542#path-mtu)
+/// compares them).
+///
 /// ```
 /// use ancillary::{ControlBuf, MsgHdr, SocketExt, message::{Ipv6DontFrag, Ipv6PathMtu}};
 /// # let Ok(socket) = std::net::UdpSocket::bind("[::1]:0") else { return Ok(()) }; // without IPv6
@@ -95,7 +101,9 @@ pub struct Ipv6PathMtu {
     /// The destination (`ip6m_addr`).
     #[doc(alias = "ip6m_addr")]
     pub addr: SocketAddrV6,
-    /// Bytes that a packet to it may have, with the IPv6 header (`ip6m_mtu`).
+    /// Bytes that the packet might have had, with the IPv6 header, but without the extension headers that it would have
+    /// carried, sticky or as messages: the path MTU less these (`ip6m_mtu`). A UDP datagram with the same headers may
+    /// have 48 bytes less of data, and less again by a destination options header, which Linux counts twice (seen on 6.18).
     #[doc(alias = "ip6m_mtu")]
     pub mtu: u32,
 }
