@@ -164,24 +164,26 @@ impl fmt::Display for EncodeError {
     }
 }
 
-/// Why the bytes of a control message do not make its type.
+/// Why bytes do not make what they are read as: a control message, a header or an option ([`rfc3542`](crate::rfc3542)).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// The payload has another length than the type; shorter usually means truncated (`MSG_CTRUNC`).
+    /// There are fewer or more bytes than it takes. A received control message that is too short has usually been truncated
+    /// (`MSG_CTRUNC`).
     Length {
-        /// Bytes the type has (the shortest form, where there are several).
+        /// Bytes it takes: those of the type (the shortest form, where there are several), or as many as a header or an
+        /// option says that it has.
         expected: usize,
-        /// Bytes that arrived.
+        /// Bytes that there are.
         found: usize,
     },
     /// A field has a value that the type cannot hold.
     Value {
-        /// The C name of the field or message.
+        /// The name of the field or message, where it has one that of C.
         field: &'static str,
         /// What is accepted.
         expected: &'static str,
-        /// What arrived.
+        /// What stands there.
         found: i64,
     },
     /// A header says a length (`cmsg_len`) shorter than itself; nothing behind it can be read.
@@ -197,7 +199,7 @@ impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Length { expected, found } => {
-                write!(f, "expected {expected} bytes of payload, found {found}")
+                write!(f, "expected {expected} bytes, found {found}")
             }
             Self::Value { field, expected, found } => {
                 write!(f, "{field}: expected {expected}, found {found}")

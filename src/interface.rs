@@ -38,7 +38,7 @@ pub struct Interface {
 ///
 /// # Errors
 ///
-/// ENODEV if there is none.
+/// ENODEV if there is none; EINVAL for a name with a NUL byte in it.
 #[doc(alias = "if_nametoindex")]
 pub fn index(name: &str) -> io::Result<u32> {
     // Some C libraries (musl) would look for the interface whose name it begins with.
@@ -89,8 +89,11 @@ mod tests {
         for absent in [0, 999_999, u32::MAX] {
             assert_eq!(name(absent).unwrap_err().raw_os_error(), Some(libc::ENXIO), "{absent}");
         }
-        for absent in ["", "no such", "a name longer than any", "lo\0"] {
+        for absent in ["", "no such", "a name longer than any"] {
             assert!(index(absent).is_err(), "{absent:?}");
+        }
+        for malformed in ["lo\0", "a\0b", "\0"] {
+            assert_eq!(index(malformed).unwrap_err().raw_os_error(), Some(libc::EINVAL), "{malformed:?}");
         }
     }
 }

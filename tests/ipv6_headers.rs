@@ -204,7 +204,7 @@ fn a_header_longer_than_the_room_reserved_arrives_cut() {
         let message = receiver.recv_msg(&mut data, &mut control).unwrap();
         assert!(message.flags().contains(MsgFlags::CTRUNC));
         assert_eq!((message.data(), message.extract()), (&b"data"[..], None));
-        let cut = "[{IPV6_HOPOPTS malformed: expected 16 bytes of payload, found 8; 8 bytes: 11 01 00 00 1e 04 0a 0b}]";
+        let cut = "[{IPV6_HOPOPTS malformed: expected 16 bytes, found 8; 8 bytes: 11 01 00 00 1e 04 0a 0b}]";
         assert_eq!(format!("{control:?}"), cut);
     });
 }

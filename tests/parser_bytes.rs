@@ -107,7 +107,7 @@ fn printing_reads_like_strace() {
     let expected = "[{IP_PKTINFO 192.0.2.7 if 2}, {IP_TTL 57}, {level 1 type 999, 4 bytes: 01 00 00 00}]";
     assert_eq!(format!("{:?}", parser::parse(&bytes[..len])), expected);
     let cut = RawCmsg::new(CmsgId::new(0, 2), &[1, 2, 3]);
-    assert_eq!(format!("{cut:?}"), "{IP_TTL malformed: expected 4 bytes of payload, found 3; 3 bytes: 01 02 03}");
+    assert_eq!(format!("{cut:?}"), "{IP_TTL malformed: expected 4 bytes, found 3; 3 bytes: 01 02 03}");
 }
 
 /// The C macros, as a second encoder and a second walker, over buffers that are large enough and well formed.

@@ -365,6 +365,8 @@ fn sticky_options_headers_need_a_privilege() {
         assert_eq!(errno(Ipv6DstOpts::new(&ALERT).unwrap().set_sticky(&socket)), libc::EPERM);
         assert_eq!(errno(Ipv6RthdrDstOpts::new(&ALERT).unwrap().set_sticky(&socket)), libc::EPERM);
         assert_eq!(errno(Ipv6HopOpts::clear_sticky(&socket)), libc::EPERM, "even to clear it");
+        assert_eq!(errno(Ipv6DstOpts::clear_sticky(&socket)), libc::EPERM);
+        assert_eq!(errno(Ipv6RthdrDstOpts::clear_sticky(&socket)), libc::EPERM);
         assert_eq!(Ipv6HopOpts::sticky(&socket, &mut [0; 8]).unwrap(), None, "not to read it");
         let mut route = ALERT;
         route[2..4].copy_from_slice(&[9, 0]);

@@ -264,7 +264,7 @@ fn header(socket: impl AsFd, name: c_int, buffer: &mut [u8]) -> io::Result<Optio
 }
 
 macro_rules! headers {
-    ($($(#[$doc:meta])* $type:ident = $number:path;)+) => {$(
+    ($($(#[$doc:meta])* $type:ident = $number:path, $cleared:literal;)+) => {$(
         /// As the socket's own value.
         impl<'a> $type<'a> {
             $(#[$doc])*
@@ -289,8 +289,7 @@ macro_rules! headers {
             ///
             /// # Errors
             ///
-            /// [`FamilyError`](crate::FamilyError) if the socket is not of AF_INET6; EPERM as for
-            /// [`set_sticky`](Self::set_sticky).
+            #[doc = $cleared]
             pub fn clear_sticky(socket: impl AsFd) -> io::Result<()> {
                 set(socket, $number, &[])
             }
@@ -324,7 +323,8 @@ headers! {
     ///
     /// EPERM without `CAP_NET_RAW`; EINVAL for one of 2,048 bytes, which is taken as a control message alone;
     /// [`FamilyError`](crate::FamilyError) if the socket is not of AF_INET6.
-    Ipv6HopOpts = libc::IPV6_HOPOPTS;
+    Ipv6HopOpts = libc::IPV6_HOPOPTS,
+        "[`FamilyError`](crate::FamilyError) if the socket is not of AF_INET6; EPERM without `CAP_NET_RAW`, set or not.";
 
     /// Every packet gets this header, behind the routing header if there is one (`IPV6_DSTOPTS`; Linux 2.6.14).
     ///
@@ -347,7 +347,8 @@ headers! {
     /// # Errors
     ///
     /// As those of [`Ipv6HopOpts::set_sticky`].
-    Ipv6DstOpts = libc::IPV6_DSTOPTS;
+    Ipv6DstOpts = libc::IPV6_DSTOPTS,
+        "[`FamilyError`](crate::FamilyError) if the socket is not of AF_INET6; EPERM without `CAP_NET_RAW`, set or not.";
 
     /// Every packet with a routing header gets this one before it (`IPV6_RTHDRDSTOPTS`; Linux 2.6.14).
     ///
@@ -370,7 +371,8 @@ headers! {
     /// # Errors
     ///
     /// As those of [`Ipv6HopOpts::set_sticky`].
-    Ipv6RthdrDstOpts = libc::IPV6_RTHDRDSTOPTS;
+    Ipv6RthdrDstOpts = libc::IPV6_RTHDRDSTOPTS,
+        "[`FamilyError`](crate::FamilyError) if the socket is not of AF_INET6; EPERM without `CAP_NET_RAW`, set or not.";
 
     /// Every packet gets this routing header (`IPV6_RTHDR`; Linux 2.6.14): of type 4 (segment routing, where the kernel
     /// was built for it, `CONFIG_IPV6_SEG6_LWTUNNEL`), or 2 (with `CONFIG_IPV6_MIP6`). No privilege.
@@ -398,5 +400,6 @@ headers! {
     ///
     /// EINVAL for another type, or for a header of these that is malformed or has 2,048 bytes;
     /// [`FamilyError`](crate::FamilyError) if the socket is not of AF_INET6.
-    Ipv6Rthdr = libc::IPV6_RTHDR;
+    Ipv6Rthdr = libc::IPV6_RTHDR,
+        "[`FamilyError`](crate::FamilyError) if the socket is not of AF_INET6. No privilege.";
 }

@@ -136,7 +136,7 @@ pub fn set_val<V: OptionValue>(data: &mut [u8], offset: usize, value: V) -> Resu
 /// let data = [1, 0x13, 0x31, 1, 2, 3, 4];
 /// assert_eq!(get_val::<(u8, u16, u32)>(&data, 0)?, (1, 0x1331, 0x0102_0304));
 /// assert_eq!(get_val::<u32>(&data, 3)?, 0x0102_0304);
-/// assert_eq!(get_val::<u32>(&data, 4).unwrap_err().to_string(), "expected 8 bytes of payload, found 7");
+/// assert_eq!(get_val::<u32>(&data, 4).unwrap_err().to_string(), "expected 8 bytes, found 7");
 /// # Ok::<(), ancillary::DecodeError>(())
 /// ```
 ///

@@ -39,9 +39,9 @@ fn whole(cmsg: RawCmsg<'_>) -> Result<&[u8], DecodeError> {
     if found == expected { Ok(cmsg.payload()) } else { Err(DecodeError::Length { expected, found }) }
 }
 
-/// What all headers have; `$check` refuses more when one is made to be sent.
+/// What all headers have; `$check` refuses more when one is made to be sent, and `$refused` says so.
 macro_rules! header {
-    ($type:ident, $name:literal = $number:path $(, $check:ident $expected:literal)?) => {
+    ($type:ident, $name:literal = $number:path, $refused:literal $(, $check:ident $expected:literal)?) => {
         impl<'a> $type<'a> {
             pub(crate) const ID: CmsgId = CmsgId::new(IPPROTO_IPV6, $number);
 
@@ -49,8 +49,7 @@ macro_rules! header {
             ///
             /// # Errors
             ///
-            /// [`EncodeError::Value`] if they are not as many as its own length says, or one of its options says more
-            /// than there is: the receiver's kernel would drop that packet, silently.
+            #[doc = $refused]
             pub const fn new(header: &'a [u8]) -> Result<Self, EncodeError> {
                 if header.len() != len_said(header) {
                     let (expected, found) = ("8 * (length + 1) bytes", header.len() as i64);
@@ -79,7 +78,13 @@ macro_rules! header {
         sends!($type<'_>, Self::ID, |header| header.0);
     };
     (options $type:ident, $name:literal = $number:path) => {
-        header!($type, $name = $number, overrun "options that end with the header, none cut");
+        header!(
+            $type,
+            $name = $number,
+            "[`EncodeError::Value`] if they are not as many as its own length says, or one of its options says more than \
+             there is: the receiver's kernel would drop that packet, silently.",
+            overrun "options that end with the header, none cut"
+        );
 
         impl<'a> $type<'a> {
             /// The options one by one (`inet6_opt_next`).
@@ -294,7 +299,12 @@ header!(options Ipv6RthdrDstOpts, "IPV6_RTHDRDSTOPTS" = libc::IPV6_RTHDRDSTOPTS)
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Ipv6Rthdr<'a>(&'a [u8]);
 
-header!(Ipv6Rthdr, "IPV6_RTHDR" = libc::IPV6_RTHDR);
+header!(
+    Ipv6Rthdr,
+    "IPV6_RTHDR" = libc::IPV6_RTHDR,
+    "[`EncodeError::Value`] if they are not as many as its own length says. Whether the rest is a route, \
+     [`RoutingHeader::new`](crate::rfc3542::RoutingHeader::new) says, and the kernel when it is sent."
+);
 receives!(
     view Ipv6Rthdr,
     Self::ID,
