@@ -102,6 +102,15 @@ pub enum EncodeError {
         /// What was given.
         found: i64,
     },
+    /// An option of an extension header that cannot be aligned so ([`Alignment`](crate::rfc3542::Alignment)).
+    Alignment {
+        /// The number, or the first of the pair.
+        multiple: usize,
+        /// The second of the pair.
+        offset: Option<usize>,
+        /// Bytes of data that the option has.
+        len: usize,
+    },
     /// A flag that cannot be used with borrowed buffers.
     Flag {
         /// The C name of the flag.
@@ -159,6 +168,16 @@ impl fmt::Display for EncodeError {
             Self::Value { field, expected, found } => {
                 write!(f, "{field}: expected {expected}, found {found}")
             }
+            Self::Alignment { multiple, offset: None, len } => write!(
+                f,
+                "option alignment: expected 1, 2, 4 or 8, and no more than the length (or a pair), found {multiple} for \
+                 {len} bytes"
+            ),
+            Self::Alignment { multiple, offset: Some(offset), len } => write!(
+                f,
+                "option alignment: expected 1, 2, 4 or 8, and an offset below it, found ({multiple}, {offset}) for {len} \
+                 bytes"
+            ),
             Self::Flag { flag, expected } => write!(f, "{flag} needs {expected}"),
         }
     }

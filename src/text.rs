@@ -23,9 +23,20 @@ pub(crate) fn family_name(family: i32) -> Option<&'static str> {
 
 /// Up to 32 bytes in hexadecimal.
 pub(crate) fn hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    hex_up_to(32, bytes, f)
+}
+
+/// All bytes, as the one field of a structure.
+pub(crate) fn debug_hex(name: &str, bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{name}(")?;
+    hex_up_to(bytes.len(), bytes, f)?;
+    f.write_str(")")
+}
+
+fn hex_up_to(most: usize, bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "{} bytes", bytes.len())?;
-    for (i, byte) in bytes.iter().take(32).enumerate() {
+    for (i, byte) in bytes.iter().take(most).enumerate() {
         write!(f, "{}{byte:02x}", if i == 0 { ": " } else { " " })?;
     }
-    if bytes.len() > 32 { f.write_str(" ...") } else { Ok(()) }
+    if bytes.len() > most { f.write_str(" ...") } else { Ok(()) }
 }

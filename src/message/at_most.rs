@@ -13,17 +13,18 @@ use crate::{
 /// For messages of any length, of which a program knows that those it wants are short. A longer one arrives cut
 /// ([`MsgFlags::CTRUNC`](crate::MsgFlags::CTRUNC)): `None` when extracted, and what comes behind it may be missing.
 ///
-/// An IPv6 header with options has up to 2,048 bytes, a usual one 8:
+/// An IPv6 header with options has up to 2,048 bytes, a usual one 8. The list names it once, by an alias, and with
+/// `'static`: what is extracted borrows from the control buffer all the same.
 ///
 /// ```
 /// # #[cfg(target_os = "linux")] {
 /// use ancillary::{ControlBuf, SocketExt, message::{AtMost, HopLimit, Ipv6HopOpts, RecvList}};
 ///
-/// type Whole = (Ipv6HopOpts<'static>, HopLimit);
-/// type Short = (AtMost<Ipv6HopOpts<'static>, 64>, HopLimit);
-/// assert!(Whole::SPACE > 2048 && Short::SPACE < 128);
+/// type Options = AtMost<Ipv6HopOpts<'static>, 64>;
+/// type Meta = (Options, HopLimit); // for enable, ControlBuf, extract
+/// assert!(Meta::SPACE < 128 && <(Ipv6HopOpts<'static>, HopLimit)>::SPACE > 2048);
 ///
-/// let control = ControlBuf::<Short>::new(); // 256 bytes are enough
+/// let control = ControlBuf::<Meta>::new(); // 256 bytes are enough
 /// let (options, hops) = control.extract();
 /// # assert_eq!((options, hops), (None, None));
 /// # }

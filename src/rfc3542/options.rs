@@ -63,7 +63,8 @@ impl<'b> OptionsBuilder<'b> {
         builder
     }
 
-    /// One option with its data (`inet6_opt_append`); `align` is 1, 2, 4 or 8 for the data, or a pair for the type (see [`Alignment`]).
+    /// One option with its data (`inet6_opt_append`); `align` is 1, 2, 4 or 8 for the data, and no more than it has
+    /// bytes, or a pair for the type (see [`Alignment`]).
     ///
     /// RFC 3542 s. 10.2
     #[doc(alias = "inet6_opt_append")]
@@ -114,8 +115,9 @@ impl<'b> OptionsBuilder<'b> {
     ///
     /// # Errors
     ///
-    /// The first of [`EncodeError::Value`], for a type that is padding (0, 1), an alignment that there is not, data of more
-    /// than 255 bytes, more than 2,048 bytes in all; else [`EncodeError::HeaderSpace`] with how many bytes are needed.
+    /// The first of [`EncodeError::Value`], for a type that is padding (0, 1), data of more than 255 bytes, more than
+    /// 2,048 bytes in all, and [`EncodeError::Alignment`]; else [`EncodeError::HeaderSpace`] with how many bytes are
+    /// needed.
     #[doc(alias = "inet6_opt_finish")]
     pub fn finish(mut self) -> Result<&'b [u8], EncodeError> {
         if let Some(error) = self.error {
@@ -159,12 +161,17 @@ impl<'b> OptionsBuilder<'b> {
     }
 }
 
-/// Where an option may stand, counted from the start of the header.
+/// Where an option may stand, counted from the start of the header: a number is of its data, a pair of its type, two bytes
+/// before.
 ///
-/// A number, as in RFC 3542: the data starts at a multiple of it. It is 1, 2, 4 or 8, and no more than the data's length.
+/// A number, as in RFC 3542: the data starts at a multiple of it. It is 1, 2, 4 or 8, and no more than the data's length:
+/// 8 for four bytes is refused.
 ///
 /// A pair `(x, y)`, as in the definitions of options, which say "x*n+y" (RFC 8200 s. 4.2): the type stands at a multiple
-/// of `x` and `y` more bytes. `x` is 1, 2, 4 or 8, and `y` less.
+/// of `x` and `y` more bytes. `x` is 1, 2, 4 or 8, and `y` less, whatever the data's length.
+///
+/// Who sends an option that has a definition takes the pair from there. The numbers 1, 2, 4, 8 are the pairs (1, 0),
+/// (2, 0), (4, 2), (8, 6).
 ///
 /// ```
 /// use ancillary::rfc3542::OptionsBuilder;
@@ -174,6 +181,12 @@ impl<'b> OptionsBuilder<'b> {
 /// options.append_values(0xc2, (4, 2), 0x1_0000_u32); // jumbo payload (RFC 2675), 4n+2
 /// options.append(0x1e, (4, 0), &[7]);                // another, 4n
 /// assert_eq!(options.finish()?, [0, 1, 0xc2, 4, 0, 1, 0, 0, 0x1e, 1, 7, 1, 3, 0, 0, 0]);
+///
+/// let mut options = OptionsBuilder::new(&mut buffer);
+/// options.append(0x1e, 8, &[1, 2, 3, 4]); // (8, 6) would do
+/// let error = options.finish().unwrap_err().to_string();
+/// assert!(error.starts_with("option alignment: expected 1, 2, 4 or 8"));
+/// assert!(error.ends_with("found 8 for 4 bytes"));
 /// # Ok::<(), ancillary::EncodeError>(())
 /// ```
 ///
@@ -219,13 +232,12 @@ fn allowed(ty: u8, align: Alignment, len: usize) -> Result<Alignment, EncodeErro
     if len > 255 {
         return value("option length", "0..=255", number(len));
     }
-    if !matches!(multiple, 1 | 2 | 4 | 8) || offset.is_none() && multiple > len.max(1) {
-        return value("option alignment", "1, 2, 4 or 8, and no more than the length", number(multiple));
+    // Of the data it is no more than its length; of the type any length has any.
+    let possible = offset.map_or(multiple <= len.max(1), |offset| offset < multiple);
+    if matches!(multiple, 1 | 2 | 4 | 8) && possible {
+        return Ok(align);
     }
-    match offset {
-        Some(offset) if offset >= multiple => value("option alignment", "an offset below the multiple", number(offset)),
-        _ => Ok(align),
-    }
+    Err(EncodeError::Alignment { multiple, offset, len })
 }
 
 impl fmt::Debug for OptionsBuilder<'_> {
@@ -317,19 +329,27 @@ mod tests {
         refused(0, 1, &[1], "option type", 0);
         refused(1, 1, &[1], "option type", 1);
         refused(2, 1, &[1; 256], "option length", 256);
-        for align in [0, 3, 5, 16, 2] {
-            refused(2, align, &[1], "option alignment", align as i64);
+        let number = |align: usize, data: &[u8]| build(&[(2, align, data)], 16);
+        for (multiple, len) in
+            [(0, 1), (3, 4), (5, 8), (16, 4), (usize::MAX, 4), (2, 0), (2, 1), (4, 3), (8, 4), (8, 7)]
+        {
+            let error = EncodeError::Alignment { multiple, offset: None, len };
+            assert_eq!(number(multiple, &[1; 8][..len]), Err(error));
         }
-        refused(2, 2, &[], "option alignment", 2);
         let pair = |x, y| build(&[(2, (x, y), &[1])], 16);
-        let error = |expected, found| Err(EncodeError::Value { field: "option alignment", expected, found });
+        let error = |multiple, offset| Err(EncodeError::Alignment { multiple, offset: Some(offset), len: 1 });
         for x in [0, 3, 5, 6, 7, 9, 16, usize::MAX] {
-            let found = i64::try_from(x).unwrap_or(i64::MAX);
-            assert_eq!(pair(x, 0), error("1, 2, 4 or 8, and no more than the length", found));
+            assert_eq!(pair(x, 0), error(x, 0));
         }
         for (x, y) in [(1, 1), (2, 2), (4, 5), (8, 8), (8, usize::MAX)] {
-            assert_eq!(pair(x, y), error("an offset below the multiple", i64::try_from(y).unwrap_or(i64::MAX)));
+            assert_eq!(pair(x, y), error(x, y));
         }
+        let text = |error: Result<_, EncodeError>| error.unwrap_err().to_string();
+        let expected =
+            "option alignment: expected 1, 2, 4 or 8, and no more than the length (or a pair), found 8 for 4 bytes";
+        assert_eq!(text(number(8, &[1; 4])), expected);
+        let expected = "option alignment: expected 1, 2, 4 or 8, and an offset below it, found (4, 5) for 1 bytes";
+        assert_eq!(text(pair(4, 5)), expected);
         assert!(pair(8, 7).is_ok(), "of the type, whatever the data's length");
         assert!(build(&[(2, 1usize, &[])], 8).is_ok());
         let full = [(2, 1usize, &[1; 255][..]); 8];

@@ -271,6 +271,45 @@ impl fmt::Display for RoutingHeader<'_> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// Of SRv6 the way back is the socket's own (Linux), since the kernel refuses that type in a message (EINVAL); so it is every
+/// datagram's until it is cleared:
+///
+/// ```
+/// # #[cfg(target_os = "linux")] {
+/// use ancillary::{ControlBuf, MsgHdr, SocketExt, message::{AtMost, Ipv6Rthdr}, rfc3542::reverse};
+/// use std::{error::Error, net::UdpSocket};
+///
+/// type Route = AtMost<Ipv6Rthdr<'static>, 256>;
+///
+/// /// Answers one datagram, by the nodes on its way if it says them; `socket` has `Route` enabled.
+/// fn answer(socket: &UdpSocket) -> Result<(), Box<dyn Error>> {
+///     let (mut data, mut control) = ([0; 1500], ControlBuf::<Route, 512>::new());
+///     let message = socket.recv_msg(&mut data, &mut control)?;
+///     message.require_complete()?;
+///     let mut answer = MsgHdr::new();
+///     answer.to(message.peer()).data(message.data());
+///     let Some(route) = message.extract().filter(|route| route.routing_type() == 4) else {
+///         answer.send(socket)?;
+///         return Ok(());
+///     };
+///     let mut back = route.as_bytes().to_vec(); // the control buffer only lends it
+///     reverse(&mut back)?;
+///     Ipv6Rthdr::new(&back)?.set_sticky(socket)?;
+///     let sent = answer.send(socket);
+///     Ipv6Rthdr::clear_sticky(socket)?;
+///     sent?;
+///     Ok(())
+/// }
+/// # let (Ok(server), Ok(client)) = (UdpSocket::bind("[::1]:0"), UdpSocket::bind("[::1]:0")) else { return }; // without IPv6
+/// # server.enable::<Route>().unwrap();
+/// # client.send_to(b"ping", server.local_addr().unwrap()).unwrap();
+/// # answer(&server).unwrap();
+/// # client.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+/// # let mut data = [0; 8];
+/// # assert_eq!(client.recv(&mut data).unwrap(), 4);
+/// # }
+/// ```
+///
 /// RFC 3542 s. 7.4; whether a route may be taken back is the application's to judge.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use crate::{
     cmsg::{CmsgId, RawCmsg},
     error::{DecodeError, EncodeError},
     options::{Families, SocketOption},
-    text::hex,
+    text::{debug_hex, hex},
 };
 
 /// The most that an IPv4 header has (`MAX_IPOPTLEN`): 60 bytes less the 20 without options.
@@ -38,7 +38,7 @@ const NO_OPERATION: u8 = 1;
 /// [ip(7)](https://man7.org/linux/man-pages/man7/ip.7.html), `IP_RECVOPTS`; RFC 791 s. 3.1; net/ipv4/ip_sockglue.c,
 /// `ip_cmsg_recv_opts`
 #[doc(alias = "IP_RECVOPTS")]
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct IpRecvOpts<'a>(&'a [u8]);
 
 impl<'a> IpRecvOpts<'a> {
@@ -52,6 +52,12 @@ impl<'a> IpRecvOpts<'a> {
     /// The options one by one.
     pub const fn options(self) -> IpOptions<'a> {
         IpOptions { rest: self.0 }
+    }
+}
+
+impl fmt::Debug for IpRecvOpts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug_hex("IpRecvOpts", self.0, f)
     }
 }
 
@@ -107,7 +113,7 @@ receives!(
 /// [ip(7)](https://man7.org/linux/man-pages/man7/ip.7.html), `IP_RETOPTS`; RFC 791 s. 3.1; net/ipv4/ip_options.c,
 /// `__ip_options_echo`, `ip_options_get`
 #[doc(alias = "IP_RETOPTS")]
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct IpRetOpts<'a>(&'a [u8]);
 
 impl<'a> IpRetOpts<'a> {
@@ -134,6 +140,12 @@ impl<'a> IpRetOpts<'a> {
     /// The options one by one.
     pub const fn options(self) -> IpOptions<'a> {
         IpOptions { rest: self.0 }
+    }
+}
+
+impl fmt::Debug for IpRetOpts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug_hex("IpRetOpts", self.0, f)
     }
 }
 
@@ -168,7 +180,7 @@ fn whole_words(cmsg: RawCmsg<'_>, least: usize) -> Result<&[u8], DecodeError> {
 /// than its own two bytes.
 ///
 /// RFC 791 s. 3.1
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "iterators are lazy"]
 pub struct IpOptions<'a> {
     rest: &'a [u8],
@@ -200,6 +212,13 @@ impl<'a> Iterator for IpOptions<'a> {
 }
 
 impl FusedIterator for IpOptions<'_> {}
+
+/// What is left.
+impl fmt::Debug for IpOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug_hex("IpOptions", self.rest, f)
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use crate::{
     cmsg::{CmsgId, RawCmsg},
     error::{DecodeError, EncodeError},
     options::{Families, SocketOption},
-    text::hex,
+    text::{debug_hex, hex},
 };
 
 /// The longest header, of length 255.
@@ -75,6 +75,12 @@ macro_rules! header {
             }
         }
 
+        impl fmt::Debug for $type<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                debug_hex(stringify!($type), self.0, f)
+            }
+        }
+
         sends!($type<'_>, Self::ID, |header| header.0);
     };
     (options $type:ident, $name:literal = $number:path) => {
@@ -124,7 +130,9 @@ macro_rules! header {
 /// the headers that the socket itself has ([`set_sticky`](Self::set_sticky)), of whichever kind. Sending needs `CAP_NET_RAW`, receiving nothing. Ignored to IPv4-mapped destinations.
 ///
 /// A header has up to 2,048 bytes, which would have to be reserved for it: [`AtMost`](crate::message::AtMost) reserves
-/// less.
+/// less. In a list of messages its lifetime is `'static`, whatever it borrows when it is extracted; an alias is shorter:
+/// `type Options = AtMost<Ipv6HopOpts<'static>, 128>` ([`rfc3542`](crate::rfc3542#sent-received-filtered-linux) has it
+/// whole).
 ///
 /// ```
 /// use ancillary::message::Ipv6HopOpts;
@@ -155,7 +163,7 @@ macro_rules! header {
 #[doc(alias = "IPV6_HOPOPTS")]
 #[doc(alias = "IPV6_RECVHOPOPTS")]
 #[doc(alias = "ip6_hbh")]
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct Ipv6HopOpts<'a>(&'a [u8]);
 
 header!(options Ipv6HopOpts, "IPV6_HOPOPTS" = libc::IPV6_HOPOPTS);
@@ -204,7 +212,7 @@ receives!(
 #[doc(alias = "IPV6_DSTOPTS")]
 #[doc(alias = "IPV6_RECVDSTOPTS")]
 #[doc(alias = "ip6_dest")]
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct Ipv6DstOpts<'a>(&'a [u8]);
 
 header!(options Ipv6DstOpts, "IPV6_DSTOPTS" = libc::IPV6_DSTOPTS);
@@ -251,7 +259,7 @@ receives!(
 /// RFC 3542 s. 9; net/ipv6/datagram.c, `ip6_datagram_send_ctl`
 #[doc(alias = "IPV6_RTHDRDSTOPTS")]
 #[doc(alias = "ip6_dest")]
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct Ipv6RthdrDstOpts<'a>(&'a [u8]);
 
 header!(options Ipv6RthdrDstOpts, "IPV6_RTHDRDSTOPTS" = libc::IPV6_RTHDRDSTOPTS);
@@ -296,7 +304,7 @@ header!(options Ipv6RthdrDstOpts, "IPV6_RTHDRDSTOPTS" = libc::IPV6_RTHDRDSTOPTS)
 #[doc(alias = "IPV6_RTHDR")]
 #[doc(alias = "IPV6_RECVRTHDR")]
 #[doc(alias = "ip6_rthdr")]
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct Ipv6Rthdr<'a>(&'a [u8]);
 
 header!(
@@ -364,6 +372,18 @@ mod tests {
             sends(&Ipv6DstOpts::new(header.as_bytes()).unwrap(), CmsgId::new(41, 59), &ALERT);
         });
         sends(&Ipv6RthdrDstOpts::new(&ALERT).unwrap(), CmsgId::new(41, 55), &ALERT);
+    }
+
+    #[test]
+    fn a_header_and_its_options_are_shown_in_hexadecimal_to_the_last_byte() {
+        let header = Ipv6HopOpts::new(&ALERT).unwrap();
+        assert_eq!(format!("{header:?}"), "Ipv6HopOpts(8 bytes: 11 00 05 02 00 00 01 00)");
+        assert_eq!(format!("{:?}", header.options()), "Ipv6Options(6 bytes: 05 02 00 00 01 00)");
+        assert_eq!(format!("{:?}", Ipv6RthdrDstOpts(&ALERT)), "Ipv6RthdrDstOpts(8 bytes: 11 00 05 02 00 00 01 00)");
+        let mut long = [0; 48];
+        (long[1], long[47]) = (5, 0xff);
+        let shown = format!("{:?}", Ipv6Rthdr::new(&long).unwrap());
+        assert!(shown.starts_with("Ipv6Rthdr(48 bytes: 00 05 00 ") && shown.ends_with(" 00 ff)"), "{shown}");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The options in a header.
 
-use std::iter::FusedIterator;
+use std::{fmt, iter::FusedIterator};
 
-use crate::error::DecodeError;
+use crate::{error::DecodeError, text::debug_hex};
 
 /// Iterates over the options of a header: type and data, without the length byte.
 ///
@@ -21,7 +21,7 @@ use crate::error::DecodeError;
 /// RFC 3542 s. 10.5; RFC 8200 s. 4.2
 #[doc(alias = "inet6_opt_next")]
 #[doc(alias = "inet6_opt_find")]
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "iterators are lazy"]
 pub struct Ipv6Options<'a> {
     rest: &'a [u8],
@@ -93,6 +93,13 @@ impl<'a> Ipv6Options<'a> {
 }
 
 impl FusedIterator for Ipv6Options<'_> {}
+
+/// What is left.
+impl fmt::Debug for Ipv6Options<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug_hex("Ipv6Options", self.rest, f)
+    }
+}
 
 #[cfg(test)]
 mod tests {
