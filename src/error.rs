@@ -361,7 +361,8 @@ impl fmt::Display for AddrError {
     }
 }
 
-/// A text that is no address with a zone ([`ScopedAddr`](crate::interface::ScopedAddr)).
+/// A text that is no address with a zone ([`ScopedAddr`](crate::interface::ScopedAddr)), or none with a port
+/// ([`ScopedSocketAddr`](crate::interface::ScopedSocketAddr)).
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ScopeError {
@@ -387,6 +388,16 @@ pub enum ScopeError {
         /// The text behind it.
         found: String,
     },
+    /// It is no address in brackets, a colon and a port.
+    Form {
+        /// The whole text.
+        found: String,
+    },
+    /// What stands behind the colon is no port.
+    Port {
+        /// The text there.
+        found: String,
+    },
 }
 
 impl fmt::Display for ScopeError {
@@ -402,6 +413,8 @@ impl fmt::Display for ScopeError {
             Self::NotLinkLocal { addr, found } => {
                 write!(f, "expected a number behind \"{addr}%\", which is not link-local, found {found:?}")
             }
+            Self::Form { found } => write!(f, "expected \"[address%zone]:port\", found {found:?}"),
+            Self::Port { found } => write!(f, "expected a port of 0..=65535 behind \"]:\", found {found:?}"),
         }
     }
 }

@@ -21,7 +21,7 @@ use nix::{
     net::if_::{if_indextoname, if_nametoindex},
 };
 
-pub use crate::addr::ScopedAddr;
+pub use crate::addr::{ScopedAddr, ScopedSocketAddr};
 
 /// A network interface (`struct if_nameindex`; RFC 3493 s. 4.3).
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -63,7 +63,7 @@
 //!
 //! [`rfc3542`] is the Advanced Sockets API: it builds and reads headers of options and of routing, and on Linux sets what
 //! every packet of a socket gets, filters ICMP and tells the path MTU. [`interface`] knows interfaces by name and index,
-//! and addresses as `fe80::1%eth0`.
+//! and addresses as `fe80::1%eth0` and `[fe80::1%eth0]:80`.
 //!
 //! # The buffer
 //!

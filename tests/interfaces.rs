@@ -8,7 +8,7 @@ use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 
 use ancillary::{
     MsgHdr, ScopeError, SocketExt,
-    interface::{self, ScopedAddr},
+    interface::{self, ScopedAddr, ScopedSocketAddr},
     message::Ipv6PktInfo,
 };
 use common::{
@@ -64,6 +64,9 @@ fn a_link_local_address_is_reached_by_its_zone() {
         let by_name = to("veth1").unwrap();
         assert_eq!(send(by_name).unwrap(), 4);
         assert_eq!(send(to(&by_name.scope_id.to_string()).unwrap()).unwrap(), 4);
+        let with_port: ScopedSocketAddr = format!("[{by_name}]:{port}").parse().unwrap();
+        assert_eq!(MsgHdr::new().to(with_port).data(b"data").send(&sender).unwrap(), 4);
+        assert_eq!(sender.send_to(b"data", with_port).unwrap(), 4);
 
         // Without a zone sendmsg(2) takes any link that has a route.
         let connect = |addr: ScopedAddr| bound((Ipv6Addr::UNSPECIFIED, 0)).connect(addr.with_port(port));
@@ -81,11 +84,13 @@ fn a_link_local_address_is_reached_by_its_zone() {
     // In the words of the receiver's own namespace.
     far.run(|| {
         let mut control = ancillary::ControlBuf::<Ipv6PktInfo>::new();
-        for _ in 0..2 {
+        for _ in 0..4 {
             let mut data = [0; 8];
             let message = receiver.recv_msg(&mut data, &mut control).unwrap();
             let Some(SocketAddr::V6(from)) = message.peer().and_then(|peer| peer.as_inet()) else { panic!("not IPv6") };
-            assert_eq!(from.port(), sender.local_addr().unwrap().port());
+            let port = sender.local_addr().unwrap().port();
+            assert_eq!(from.port(), port);
+            assert_eq!(ScopedSocketAddr::from(from).to_string(), format!("[{}%veth1]:{port}", link_local(1)));
             let from = ScopedAddr::from(from);
             assert_eq!(from.to_string(), format!("{}%veth1", link_local(1)));
             let info = message.extract().unwrap();

@@ -7,7 +7,7 @@ use std::{
 
 use nix::libc::{self, AF_INET, AF_INET6};
 
-use super::{SockAddr, set_v4, set_v6};
+use super::{ScopedSocketAddr, SockAddr, set_v4, set_v6};
 
 /// The destination of a header: in its own storage, or somebody else's.
 #[allow(unreachable_pub, reason = "named by a sealed trait, which has to be public")]
@@ -52,7 +52,7 @@ mod sealed {
 }
 
 /// What [`MsgHdr::to`](crate::MsgHdr::to) takes: the standard library's addresses, an address with a port, a
-/// [`SockAddr`] or a reference to one (which is not copied), or an `Option` of these. `None` means the connected peer.
+/// [`ScopedSocketAddr`](crate::interface::ScopedSocketAddr), a [`SockAddr`] or a reference to one (which is not copied), or an `Option` of these. `None` means the connected peer.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no destination for a message",
     note = "the standard library's socket addresses, `(IpAddr, u16)`, `SockAddr`, `&SockAddr`, or an `Option` of these are"
@@ -84,6 +84,13 @@ impl<'a> sealed::Sealed<'a> for SocketAddr {
             SocketAddr::V4(addr) => addr.set(name),
             SocketAddr::V6(addr) => addr.set(name),
         }
+    }
+}
+
+impl<'a> sealed::Sealed<'a> for ScopedSocketAddr {
+    #[inline(always)]
+    fn set(self, name: &mut Name<'a>) {
+        SocketAddrV6::from(self).set(name);
     }
 }
 

@@ -2,10 +2,12 @@
 
 mod destination;
 mod scoped;
+mod scoped_socket;
 
 pub use destination::ToSockAddr;
 pub(crate) use destination::{Name, set_name};
 pub use scoped::ScopedAddr;
+pub use scoped_socket::ScopedSocketAddr;
 
 use std::{
     fmt,

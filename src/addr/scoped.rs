@@ -36,6 +36,8 @@ use crate::{error::ScopeError, interface};
 /// # }
 /// ```
 ///
+/// With a port: [`ScopedSocketAddr`](crate::interface::ScopedSocketAddr).
+///
 /// RFC 4007 s. 11
 #[doc(alias = "sin6_scope_id")]
 #[doc(alias = "zone")]
