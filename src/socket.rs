@@ -82,9 +82,11 @@ pub trait SocketExt: AsFd {
     ///
     /// # Errors
     ///
-    /// That of recvmsg(2); EINTR is retried, `WouldBlock` is returned. Truncation is no error:
+    /// That of recvmsg(2); EINTR is retried. `WouldBlock` says that nothing was there, on a non-blocking socket, or that the
+    /// socket's time limit has passed (`SO_RCVTIMEO`, `set_read_timeout`): it is not `TimedOut`. Truncation is no error:
     /// [`Received::require_complete`] makes it one.
     #[doc(alias = "recvmsg")]
+    #[doc(alias = "SO_RCVTIMEO")]
     #[inline(always)]
     fn recv_msg<'d, 'c, C: ControlBuffer>(
         &self,

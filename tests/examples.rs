@@ -182,6 +182,54 @@ fn hop_options_arrive_at_the_other_host() {
     assert_eq!(out.lines().collect::<Vec<_>>(), expected);
 }
 
+/// Through a router and to a neighbour, by a raw socket and by that of an ordinary user.
+#[test]
+#[cfg(target_os = "linux")]
+fn ping6_says_who_answers_where_and_over_how_many_hops() {
+    use common::{
+        kinds::let_ping,
+        namespace::{link_local, routed, v6},
+    };
+    let name = "ping6_says_who_answers_where_and_over_how_many_hops";
+    if !has_v6(name) {
+        return;
+    }
+    let Some([near, _router, _far]) = routed(name, 1500) else { return };
+    let program = example("ping6");
+    let user = || {
+        let mut command = Command::new("setpriv");
+        command.args(["--inh-caps", "-net_raw", "--bounding-set", "-net_raw"]).arg(&program);
+        command
+    };
+    let by = |mut command: Command, to: &str| near.run(|| run(command.args([to, "2"])));
+    let answered = |(out, err, success): (String, String, bool), expected: &str, kind: &str| {
+        assert!(success && err.is_empty(), "{out}{err}");
+        let found: Vec<_> = out.lines().map(|line| line.rsplit_once(", ").unwrap().0).collect();
+        assert_eq!(found, [format!("1: {expected}"), format!("2: {expected}"), "2 sent, 2 answered".into()]);
+        assert!(out.ends_with(&format!(", by a {kind} socket\n")), "{out}");
+    };
+    // What goes out with 64 comes back with one less for the router.
+    let through = (v6(2, 2).to_string(), format!("16 bytes from {} to {} on veth1, 63 hops left", v6(2, 2), v6(1, 1)));
+    let direct = format!("{}%veth1", link_local(2));
+    let direct = (direct.clone(), format!("16 bytes from {direct} to {} on veth1, 64 hops left", link_local(1)));
+    for (to, expected) in [&through, &direct] {
+        answered(by(Command::new(&program), to), expected, "raw");
+    }
+    let (out, err, success) = by(Command::new(&program), &v6(1, 99).to_string());
+    assert!(!success && out == "2 sent, 0 answered, by a raw socket\n" && err.contains("no answer"), "{out}{err}");
+
+    if absent("setpriv", "--version") {
+        return;
+    }
+    near.set("ipv4/ping_group_range", "1 0");
+    let (out, err, success) = by(user(), &through.0);
+    assert!(success && err.is_empty() && out.starts_with("it takes CAP_NET_RAW, or"), "{out}{err}");
+    let_ping(&near);
+    for (to, expected) in [&through, &direct] {
+        answered(by(user(), to), expected, "ping");
+    }
+}
+
 #[test]
 fn cmsgdump_explains_its_arguments() {
     for arguments in [&["port"][..], &["--count"], &["--count", "many"], &["65536"]] {

@@ -111,7 +111,8 @@ impl<'a> MsgHdrMut<'a> {
     /// # Errors
     ///
     /// [`EncodeError::Slices`] for more buffers than fit, and nothing has been received then; else that of recvmsg(2),
-    /// errno preserved. EINTR is retried, `WouldBlock` is returned. Truncation is no error.
+    /// errno preserved. EINTR is retried, `WouldBlock` is returned, which is also how a time limit that passes is told.
+    /// Truncation is no error.
     #[doc(alias = "recvmsg")]
     #[inline(always)]
     pub fn recv<'c, C: ControlBuffer>(
