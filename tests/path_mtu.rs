@@ -203,6 +203,37 @@ fn an_answer_of_a_router_is_in_the_error_queue_at_once_and_a_message_after_the_n
     assert_eq!(receiver.recv(&mut [0; 2048]).unwrap(), 1300 - 48, "the first to arrive");
 }
 
+/// By an error of its next call, once, but in three modes.
+#[test]
+fn a_connected_socket_is_told_of_a_routers_answer_as_its_mode_says() {
+    let test = "a_connected_socket_is_told_of_a_routers_answer_as_its_mode_says";
+    if !has_v6(test) {
+        return;
+    }
+    let Some([near, _router, far]) = routed(test, 1300) else { return };
+    // An address for each mode: what is known of one path is not known of the next.
+    for (end, mode) in (10..).zip(MODES) {
+        far.ip(&format!("addr add {}/64 nodad dev veth2", v6(2, end)));
+        let to = SocketAddr::from((v6(2, end), 9));
+        let (sender, observer) = near.run(|| (bound((v6(1, 1), 0)), bound((v6(1, 1), 0))));
+        sender.connect(to).unwrap();
+        sender.enable::<Ipv6PathMtu>().unwrap();
+        mode.set(&sender).unwrap();
+        assert_eq!(sender.send(&[0; 1400]).unwrap(), 1400);
+        // Packets keep their order: with the answer to this one, that to the first has come.
+        observer.enable::<ExtendedError>().unwrap();
+        PathMtuDiscovery::Probe.set(&observer).unwrap();
+        assert_eq!(send(&observer, to, 1401), Ok(1401));
+        assert_eq!(queued(&observer), Meaning::PacketTooBig { mtu: 1300 });
+
+        sender.set_nonblocking(true).unwrap();
+        let silent = matches!(mode, PathMtuDiscovery::Dont | PathMtuDiscovery::Interface | PathMtuDiscovery::Omit);
+        let expected = if silent { libc::EAGAIN } else { libc::EMSGSIZE };
+        assert_eq!(errno(sender.recv(&mut [0; 16])), expected, "{mode:?}");
+        assert_eq!(told(&sender), None, "{mode:?}");
+    }
+}
+
 /// A refusal by the mode brings no message, one by the option does; the error queue has both.
 #[test]
 fn what_the_mode_refuses_is_told_by_the_error_queue_alone() {
