@@ -156,17 +156,6 @@ fn one_batch_goes_to_several_sockets() {
 }
 
 #[test]
-fn more_slices_than_a_call_takes_are_refused_when_they_are_queued() {
-    let slices = vec![IoSlice::new(b"x"); 1025];
-    let mut room = SendBatch::new(1);
-    let mut batch = room.begin();
-    let refused = batch.message().slices(&slices).queue();
-    assert_eq!((refused, batch.len()), (Err(EncodeError::Slices { needed: 1025, available: 1024 }), 0));
-    batch.message().slices(&slices[1..]).queue().unwrap();
-    assert_eq!(batch.len(), 1);
-}
-
-#[test]
 fn the_first_message_connects_and_the_others_follow() {
     let listener = TcpListener::bind(V4).unwrap();
     let to = listener.local_addr().unwrap();

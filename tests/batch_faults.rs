@@ -138,7 +138,7 @@ fn where_the_system_has_no_such_call_all_is_the_same() {
             r#""4 4""#,
             r#""Err(Some(90)) 1", "Err(Some(90)) 3", "Ok(0) 4""#,
             r#"[(0, false)]"#,
-            r#""Err(WouldBlock) 0", "1024 976""#,
+            r#""Err(WouldBlock) 0", "1100 900""#,
             "DescriptorsWithoutData { descriptors: 1 }) 1",
         ] {
             assert!(with.contains(part), "{part} in {with}");

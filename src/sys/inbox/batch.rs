@@ -292,8 +292,11 @@ impl InBatch {
         while first > 0 && self.is_silent(first - 1) && control(self, first - 1) == attached {
             first -= 1;
         }
-        // Without room for a byte nothing says that there is none.
-        if self.room(first) == 0 {
+        // A message without room for data is empty whatever there is.
+        while first < self.received && self.room(first) == 0 {
+            first += 1;
+        }
+        if first == self.received {
             return;
         }
         let mut each = self.messages_from(first, self.received - first);
