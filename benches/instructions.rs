@@ -32,9 +32,9 @@ fn main() {
 #[cfg(target_os = "linux")]
 fn report() -> bool {
     let names = operations::names();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let Some(counts) = counting::instructions(&names) else { return true };
-    let count = |name: &str| counts[names.iter().position(|known| *known == name).expect("a name that was counted")];
+    let count =
+        |name: &str| counts[names.iter().position(|(known, _)| known == name).expect("a name that was counted")];
     let mut holds = true;
 
     println!("user-space instructions for one operation (callgrind, {} iterations)", counting::ITERATIONS);

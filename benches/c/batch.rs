@@ -9,23 +9,20 @@ use nix::libc;
 
 use super::{Aligned, build, gather, header, iovec, iovec_mut, retry, to};
 
-/// Messages in a batch.
-pub const MESSAGES: usize = 32;
-
-/// What is kept between two batches to send.
-pub struct Send {
-    headers: [libc::mmsghdr; MESSAGES],
-    slices: [libc::iovec; MESSAGES],
-    control: [Aligned<80>; MESSAGES],
+/// What is kept between two batches to send, of so many messages at most.
+pub struct Send<const MOST: usize> {
+    headers: Box<[libc::mmsghdr; MOST]>,
+    slices: Box<[libc::iovec; MOST]>,
+    control: Box<[Aligned<80>; MOST]>,
 }
 
-impl Send {
+impl<const MOST: usize> Send<MOST> {
     /// Empty, and zeroed as CMSG_NXTHDR needs it.
     pub fn new() -> Self {
         Self {
-            headers: [libc::mmsghdr { msg_hdr: header(), msg_len: 0 }; MESSAGES],
-            slices: [iovec(&[]); MESSAGES],
-            control: [const { Aligned([0; 80]) }; MESSAGES],
+            headers: Box::new([libc::mmsghdr { msg_hdr: header(), msg_len: 0 }; MOST]),
+            slices: Box::new([iovec(&[]); MOST]),
+            control: Box::new([const { Aligned([0; 80]) }; MOST]),
         }
     }
 
@@ -39,12 +36,12 @@ impl Send {
         build(&mut self.control[at], header, ttl, Some(tos), source)
     }
 
-    /// Sends all.
+    /// Sends the first `count`.
     #[inline(always)]
-    pub fn send(&mut self, socket: BorrowedFd<'_>) {
+    pub fn send(&mut self, socket: BorrowedFd<'_>, count: usize) {
         let mut sent = 0;
-        while sent < MESSAGES {
-            let rest = &mut self.headers[sent..];
+        while sent < count {
+            let rest = &mut self.headers[sent..count];
             // SAFETY: the headers describe memory of this struct, and of the caller's.
             let n = unsafe {
                 libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as u32, libc::MSG_NOSIGNAL as _)
@@ -58,26 +55,26 @@ impl Send {
     }
 }
 
-/// What is kept between two batches to receive.
-pub struct Receive {
-    headers: Box<[libc::mmsghdr; MESSAGES]>,
-    slices: Box<[libc::iovec; MESSAGES]>,
-    control: Box<[Aligned<256>; MESSAGES]>,
-    names: Box<[Aligned<128>; MESSAGES]>,
-    data: Box<[[u8; 1500]; MESSAGES]>,
+/// What is kept between two batches to receive, of so many messages at most.
+pub struct Receive<const MOST: usize> {
+    headers: Box<[libc::mmsghdr; MOST]>,
+    slices: Box<[libc::iovec; MOST]>,
+    control: Box<[Aligned<256>; MOST]>,
+    names: Box<[Aligned<128>; MOST]>,
+    data: Box<[[u8; 1500]; MOST]>,
 }
 
-impl Receive {
+impl<const MOST: usize> Receive<MOST> {
     /// All headers set up.
     pub fn new() -> Self {
         let mut this = Self {
-            headers: Box::new([libc::mmsghdr { msg_hdr: header(), msg_len: 0 }; MESSAGES]),
-            slices: Box::new([iovec(&[]); MESSAGES]),
-            control: Box::new([const { Aligned([0; 256]) }; MESSAGES]),
-            names: Box::new([const { Aligned([0; 128]) }; MESSAGES]),
-            data: Box::new([[0; 1500]; MESSAGES]),
+            headers: Box::new([libc::mmsghdr { msg_hdr: header(), msg_len: 0 }; MOST]),
+            slices: Box::new([iovec(&[]); MOST]),
+            control: Box::new([const { Aligned([0; 256]) }; MOST]),
+            names: Box::new([const { Aligned([0; 128]) }; MOST]),
+            data: Box::new([[0; 1500]; MOST]),
         };
-        for at in 0..MESSAGES {
+        for at in 0..MOST {
             this.slices[at] = iovec_mut(&mut this.data[at]);
             let header = &mut this.headers[at].msg_hdr;
             header.msg_name = this.names[at].0.as_mut_ptr().cast();
@@ -102,7 +99,7 @@ impl Receive {
                 libc::recvmmsg(
                     socket.as_raw_fd(),
                     self.headers.as_mut_ptr(),
-                    MESSAGES as u32,
+                    MOST as u32,
                     flags as _,
                     std::ptr::null_mut(),
                 )

@@ -15,31 +15,32 @@ use std::{
     thread,
 };
 
-const SHORT: u32 = 100;
-const LONG: u32 = 500;
-
 /// Over how many iterations a figure is taken.
-pub const ITERATIONS: u32 = LONG - SHORT;
+pub const ITERATIONS: u32 = 400;
 
-/// Instructions for one iteration of each operation, less an empty loop; as many at a time as there are processors.
+/// Of what takes long, and is so large that a fraction of an instruction is nothing.
+pub const FEW: u32 = 20;
+
+/// Instructions for one iteration of each operation, less an empty loop; as many at a time as there are processors. With
+/// each name stands the number of iterations.
 ///
 /// The program that calls this runs `empty` and every other name so many times when it is called with `--run NAME TIMES`.
 /// `None`: there is no valgrind, which is said.
-pub fn instructions(names: &[&str]) -> Option<Vec<f64>> {
+pub fn instructions(names: &[(String, u32)]) -> Option<Vec<f64>> {
     if let Err(error) = Command::new("valgrind").arg("--version").output() {
         eprintln!("SKIPPED: valgrind counts the instructions, and it is not here: {error}");
         return None;
     }
-    let empty = count("empty");
+    let empty = count("empty", ITERATIONS);
     let (next, counts) = (AtomicUsize::new(0), Mutex::new(vec![f64::NAN; names.len()]));
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
-                while let Some((n, name)) = {
+                while let Some((n, (name, iterations))) = {
                     let n = next.fetch_add(1, Ordering::Relaxed);
                     names.get(n).map(|name| (n, name))
                 } {
-                    let count = count(name) - empty;
+                    let count = count(name, *iterations) - empty;
                     counts.lock().expect("no other thread has panicked")[n] = count;
                 }
             });
@@ -48,8 +49,9 @@ pub fn instructions(names: &[&str]) -> Option<Vec<f64>> {
     Some(counts.into_inner().expect("no thread has panicked"))
 }
 
-fn count(name: &str) -> f64 {
-    (total(name, LONG) - total(name, SHORT)) / f64::from(ITERATIONS)
+fn count(name: &str, iterations: u32) -> f64 {
+    let short = iterations / 4;
+    (total(name, short + iterations) - total(name, short)) / f64::from(iterations)
 }
 
 fn total(name: &str, times: u32) -> f64 {

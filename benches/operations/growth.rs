@@ -17,8 +17,8 @@ use ancillary::{
     parser::{self, ControlMessage},
 };
 
-use super::{TTL, repeat, rights_expected};
-use crate::c;
+use super::{TTL, batch, repeat, rights_expected};
+use crate::{c, counting};
 
 /// One thing with so many elements, so many times.
 pub(crate) type Operation = fn(usize, u32);
@@ -36,10 +36,14 @@ pub(crate) const ROWS: &[Row] = &[
     ("send pieces, added one by one", data, send_few_c, [1, 32, 64]),
     ("send slices", send, send_c, [1, 512, 1024]),
     ("receive slices", receive, receive_c, [1, 512, 1024]),
+    ("batch, received 128 at a time", batch::many, batch::many_c, [128, 512, 1024]),
 ];
 
-pub(super) fn names() -> impl Iterator<Item = String> {
-    let of = |&(title, .., counts): &Row| counts.map(|n| [name(title, n, true), name(title, n, false)]);
+pub(super) fn names() -> impl Iterator<Item = (String, u32)> {
+    let of = |&(title, .., counts): &Row| {
+        let iterations = if counts[0] > 1 { counting::FEW } else { counting::ITERATIONS };
+        counts.map(|n| [true, false].map(|ours| (name(title, n, ours), iterations)))
+    };
     ROWS.iter().flat_map(of).flatten()
 }
 

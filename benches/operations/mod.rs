@@ -21,7 +21,7 @@ use ancillary::{
 };
 use nix::libc;
 
-use crate::c;
+use crate::{c, counting};
 
 /// Does one thing so many times.
 pub(crate) type Operation = fn(u32);
@@ -81,10 +81,10 @@ pub(crate) const ALL: &[(&str, Operation)] = &[
     ("parse error c", catalogue::parse_error_c),
 ];
 
-/// The names of all that are counted.
-pub(crate) fn names() -> Vec<String> {
+/// The names of all that are counted, and how many iterations of each.
+pub(crate) fn names() -> Vec<(String, u32)> {
     let rows = BOUNDED.iter().chain(SHOWN).flat_map(|&(_, ours, by_hand)| [ours.into(), by_hand.into()]);
-    rows.chain(growth::names()).collect()
+    rows.map(|name: String| (name, counting::ITERATIONS)).chain(growth::names()).collect()
 }
 
 /// The operation of this name, to be called with a number of iterations.

@@ -61,10 +61,10 @@ pub fn run(name: &str, times: u32) {
 pub fn count(mut cases: Vec<Case>, allocated: impl Fn() -> u64) -> Counts {
     cases.retain(|case| !["gather", "scatter"].contains(&case.question) || case.bytes == 4096);
     let mut names = operations::names();
-    names.extend(cases.iter().map(Case::name));
-    let instructions = counting::instructions(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    names.extend(cases.iter().map(|case| (case.name(), counting::ITERATIONS)));
+    let instructions = counting::instructions(&names);
     let find = |name: &str| {
-        let at = names.iter().position(|known| known == name).expect("a name that was counted");
+        let at = names.iter().position(|(known, _)| known == name).expect("a name that was counted");
         instructions.as_ref().map(|counts| counts[at])
     };
 
