@@ -13,6 +13,8 @@ pub mod batch;
 #[cfg(target_os = "linux")]
 pub mod catalogue;
 #[cfg(target_os = "linux")]
+pub mod plain;
+#[cfg(target_os = "linux")]
 pub mod udp;
 
 use nix::libc;

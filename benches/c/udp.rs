@@ -107,17 +107,19 @@ impl Headers {
     }
 }
 
-/// sendmmsg(2): each of these, up to [`BATCH`], to one address.
+/// sendmmsg(2): each of these, up to [`BATCH`], to one address; `control` gives each its control data.
 #[inline(always)]
 pub fn send_batch<const N: usize>(
     socket: BorrowedFd<'_>,
     name: &[u8],
     data: &[[u8; N]],
     Headers { iov, headers }: &mut Headers,
+    mut control: impl FnMut(usize, &mut libc::msghdr),
 ) -> usize {
     let count = data.len().min(BATCH);
-    for ((header, iov), data) in headers.iter_mut().zip(iov).zip(data) {
+    for (n, ((header, iov), data)) in headers.iter_mut().zip(iov).zip(data).enumerate() {
         *iov = iovec(data);
+        control(n, &mut header.msg_hdr);
         super::to(&mut header.msg_hdr, name);
         super::gather(&mut header.msg_hdr, std::slice::from_ref(iov));
     }

@@ -11,3 +11,4 @@ pub mod counts;
 pub mod questions;
 pub mod ratios;
 pub mod report;
+pub mod threshold;

@@ -1,5 +1,7 @@
-//! `counts`: instructions and allocations; fails if a bound is broken. `ratios`: times as ratios, in about two minutes, or
-//! those of one question, `ratios gather`. `report`: both, size and compile time, written to docs/performance.md with plots; `benches/report` calls it.
+//! `check`: each case once, with its check of what arrives, in a second. `counts`: instructions and allocations; fails if a
+//! bound is broken. `ratios`: times as ratios, or those of one question, `ratios gather`. `threshold`: from which size on
+//! gathering is faster than a copy. `report`: all of it, size and compile time, written to docs/performance.md with plots;
+//! `benches/report` calls it.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -8,7 +10,7 @@ use std::{
     process::ExitCode,
 };
 
-use compare::{counts, questions, ratios, report};
+use compare::{counts, questions, ratios, report, threshold};
 
 struct Counting;
 
@@ -63,12 +65,22 @@ fn main() -> ExitCode {
         ["ratios", ref wanted @ ..] => {
             let mut cases = questions::all();
             cases.retain(|case| wanted.is_empty() || wanted.contains(&case.question));
-            print!("{}", report::tables::ratios(&ratios::measure(cases)));
+            print!("{}", report::tables::ratios(&ratios::measure(cases, ratios::ROUNDS, ratios::RUN)));
+            Vec::new()
+        }
+        ["threshold"] => {
+            print!("{}", threshold::measure().table());
+            Vec::new()
+        }
+        ["check"] => {
+            let cases = questions::all();
+            cases.iter().for_each(|case| _ = case.run(1));
+            println!("{} cases: in each question every library delivers the same", cases.len());
             Vec::new()
         }
         ["report"] => report::write(allocated),
         _ => {
-            eprintln!("compare counts | ratios [QUESTION ...] | report");
+            eprintln!("compare check | counts | ratios [QUESTION ...] | threshold | report");
             return ExitCode::FAILURE;
         }
     };

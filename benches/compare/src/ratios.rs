@@ -41,8 +41,8 @@ pub struct Measured {
     pub noise: Option<Spread>,
 }
 
-/// Measures these cases, group by group.
-pub fn measure(cases: Vec<Case>) -> Vec<Measured> {
+/// Measures these cases, group by group, in so many rounds, of runs of about this length.
+pub fn measure(cases: Vec<Case>, rounds: usize, run: Duration) -> Vec<Measured> {
     let mut groups: BTreeMap<usize, Vec<Case>> = BTreeMap::new();
     let mut order: Vec<(&'static str, String)> = Vec::new();
     for case in cases {
@@ -53,15 +53,15 @@ pub fn measure(cases: Vec<Case>) -> Vec<Measured> {
         });
         groups.entry(at).or_default().push(case);
     }
-    groups.into_values().flat_map(group).collect()
+    groups.into_values().flat_map(|cases| group(cases, rounds, run)).collect()
 }
 
-fn group(cases: Vec<Case>) -> Vec<Measured> {
-    let times = iterations(&cases[0]);
+fn group(cases: Vec<Case>, rounds: usize, run: Duration) -> Vec<Measured> {
+    let times = iterations(&cases[0], run);
     // The last contender is the first one again.
     let contenders = cases.len() + 1;
     let mut took: Vec<Vec<f64>> = vec![Vec::new(); contenders];
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         for turn in 0..contenders {
             let who = (turn + round) % contenders;
             took[who].push(cases[who % cases.len()].run(times).as_nanos() as f64 / f64::from(times));
@@ -78,13 +78,13 @@ fn group(cases: Vec<Case>) -> Vec<Measured> {
     cases.into_iter().enumerate().map(measured).collect()
 }
 
-/// As many as a run of this case takes.
-fn iterations(case: &Case) -> u32 {
+/// As many as a run of this length takes.
+fn iterations(case: &Case, run: Duration) -> u32 {
     let mut times = 1;
     loop {
         let took = case.run(times);
-        if took * 4 > RUN {
-            return (f64::from(times) * RUN.as_secs_f64() / took.as_secs_f64()).max(1.0) as u32;
+        if took * 4 > run {
+            return (f64::from(times) * run.as_secs_f64() / took.as_secs_f64()).max(1.0) as u32;
         }
         times *= 2;
     }

@@ -22,11 +22,19 @@ pub(super) fn cases() -> Vec<Case> {
         };
         add("libc", libc);
         add("libc, copied", libc_copied);
+        add("libc, copied, send", libc_sent);
         add("ours", ours);
         add("ours, copied", ours_copied);
-        add("std, copied", std_copied);
     }
     cases
+}
+
+/// So many pieces of this size: gathered, and copied.
+pub(crate) fn pair(count: usize, size: usize) -> Vec<Case> {
+    let case = |who, run: fn(usize, usize, u32) -> Duration| {
+        Case::new("threshold", format!("{count} of {size}"), who, move |times| run(count, size, times))
+    };
+    vec![case("libc", libc), case("libc, copied", libc_copied)]
 }
 
 #[inline(always)]
@@ -79,7 +87,8 @@ fn libc_copied(count: usize, size: usize, times: u32) -> Duration {
     trip(count, size, times, |socket, pieces| c::send(socket.as_fd(), &[c::iovec(copy(pieces, &mut buffer))], &[]))
 }
 
-fn std_copied(count: usize, size: usize, times: u32) -> Duration {
+/// By send(2) instead of sendmsg(2).
+fn libc_sent(count: usize, size: usize, times: u32) -> Duration {
     let mut buffer = Vec::new();
-    trip(count, size, times, |socket, pieces| socket.send(copy(pieces, &mut buffer)).unwrap())
+    trip(count, size, times, |socket, pieces| c::plain::send(socket.as_fd(), copy(pieces, &mut buffer), &[]))
 }

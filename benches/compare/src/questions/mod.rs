@@ -2,11 +2,12 @@
 
 mod batch;
 mod build;
-mod copy_or_gather;
+pub(crate) mod copy_or_gather;
 mod descriptors;
 mod gather;
 mod offload;
 mod one_message;
+mod plain;
 mod scatter;
 
 use std::{
@@ -64,6 +65,7 @@ pub fn all() -> Vec<Case> {
         copy_or_gather::cases(),
         build::cases(),
         one_message::cases(),
+        plain::cases(),
         descriptors::cases(),
         batch::cases(),
         offload::cases(),

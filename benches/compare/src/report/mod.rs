@@ -21,7 +21,7 @@ pub fn write(allocated: impl Fn() -> u64) -> Vec<String> {
     let counts = counts::count(questions::all(), allocated);
     eprintln!("measuring times");
     let measuring = Instant::now();
-    let measured = ratios::measure(questions::all());
+    let measured = ratios::measure(questions::all(), ratios::ROUNDS, ratios::RUN);
     let measuring = measuring.elapsed().as_secs();
     eprintln!("building small programs");
     let sizes = machine::sizes();

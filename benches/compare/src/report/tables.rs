@@ -26,7 +26,7 @@ const QUESTIONS: &[(&str, &str, &str)] = &[
     (
         "copy_or_gather",
         "Many small pieces: gather, or copy into one buffer",
-        "The kernel's cost of a slice against a copy.",
+        "The kernel's cost of a slice against a copy. `send`: by send(2) instead of sendmsg(2).",
     ),
     (
         "build",
@@ -40,6 +40,12 @@ const QUESTIONS: &[(&str, &str, &str)] = &[
         "Data, source, and what the control messages say. rustix and \
       socket2 know no messages of IP; socket2's receive, which fills uninitialised memory, cannot be checked without \
       `unsafe` and is left out. quinn-udp always enables ECN, PKTINFO, GRO and time stamps, so more arrives there.",
+    ),
+    (
+        "plain",
+        "One buffer without control data: a header, or the plain call",
+        "`libc` is sendmsg or recvmsg with a header; `plain call` is sendto or recvfrom, as socket2's send. \
+         The other end is always the plain call.",
     ),
     (
         "descriptors",

@@ -1,5 +1,7 @@
 //! Many datagrams of one size in one buffer (GSO, GRO), against one call for each.
 
+mod batched;
+
 use std::{
     hint::black_box,
     io::{IoSlice, IoSliceMut},
@@ -34,6 +36,7 @@ pub(super) fn cases() -> Vec<Case> {
         add("quinn-udp", quinn);
         add("std, one by one", std_loop);
     }
+    cases.extend(batched::cases());
     cases
 }
 

@@ -1,23 +1,22 @@
 //! Many datagrams: one system call for all of them, or one for each.
 
+mod others;
+
 use std::{
     hint::black_box,
-    io::{IoSlice, IoSliceMut},
-    mem::MaybeUninit,
-    net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket},
-    os::fd::{AsFd, AsRawFd},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket},
+    os::fd::AsFd,
     time::Duration,
 };
 
-use ancillary::{ControlBuf, MsgHdr, SockAddr, SocketExt, message::IpPktInfo};
-use nix::{
-    libc::in_pktinfo,
-    sys::socket::{self as nix_socket, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrIn},
+use ancillary::{
+    ControlBuf, MsgHdr, SockAddr, SocketExt,
+    batch::{RecvBatch, SendBatch},
+    message::IpPktInfo,
 };
-use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
-use rustix::net::{MMsgHdr, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, SocketAddrAny};
+use nix::libc::in_pktinfo;
 
-use super::{Case, list, time};
+use super::{Case, time};
 use crate::c::{self, udp::BATCH};
 
 /// Bytes of each datagram.
@@ -34,14 +33,16 @@ pub(super) fn cases() -> Vec<Case> {
         add("plain", "libc, one by one", libc_loop);
         add("plain", "libc", libc);
         add("plain", "ours, one by one", ours_loop);
-        add("plain", "nix", nix);
-        add("plain", "rustix", rustix);
-        add("plain", "std, one by one", std_loop);
+        add("plain", "ours", ours);
+        add("plain", "nix", others::nix);
+        add("plain", "rustix", others::rustix);
+        add("plain", "std, one by one", others::std_loop);
         add("with PKTINFO", "libc, one by one", libc_info_loop);
         add("with PKTINFO", "libc", libc_info);
         add("with PKTINFO", "ours, one by one", ours_info_loop);
-        add("with PKTINFO", "nix", nix_info);
-        add("with PKTINFO", "quinn-udp", quinn_info);
+        add("with PKTINFO", "ours", ours_info);
+        add("with PKTINFO", "nix", others::nix_info);
+        add("with PKTINFO", "quinn-udp", others::quinn_info);
     }
     cases
 }
@@ -122,12 +123,45 @@ fn ours_info_loop(count: usize, times: u32) -> Duration {
     })
 }
 
+fn send_batch(room: &mut SendBatch, socket: &UdpSocket, to: SocketAddrV4, data: &Data) {
+    let to = &SockAddr::from(SocketAddr::V4(to));
+    let mut batch = room.begin();
+    for data in data {
+        batch.message().to(to).data(data).queue().unwrap();
+    }
+    assert_eq!(batch.send_all(socket).unwrap(), data.len());
+}
+
+fn ours(count: usize, times: u32) -> Duration {
+    let (mut room, mut arriving) = (SendBatch::new(count), RecvBatch::<()>::new(count, SIZE));
+    let send = |socket: &UdpSocket, to, data: &Data| send_batch(&mut room, socket, to, data);
+    trip(count, times, sockets(), false, send, |socket, _, each| {
+        let messages = arriving.recv(socket).unwrap();
+        let came = messages.len();
+        messages.for_each(|message| each((message.data(), port_of(message.peer()), None)));
+        came
+    })
+}
+
+fn ours_info(count: usize, times: u32) -> Duration {
+    let (mut room, mut arriving) = (SendBatch::new(count), RecvBatch::<IpPktInfo>::new(count, SIZE));
+    let send = |socket: &UdpSocket, to, data: &Data| send_batch(&mut room, socket, to, data);
+    trip(count, times, sockets_info(), true, send, |socket, _, each| {
+        let messages = arriving.recv(socket).unwrap();
+        let came = messages.len();
+        for message in messages {
+            each((message.data(), port_of(message.peer()), message.extract().map(|info| info.addr)));
+        }
+        came
+    })
+}
+
 #[inline(always)]
 fn batch_libc(count: usize, times: u32, sockets: (UdpSocket, UdpSocket), info: bool) -> Duration {
     let (mut headers, mut room) = (c::udp::Headers::new(), c::udp::Room::<SIZE>::new());
     let send = |socket: &UdpSocket, to, data: &Data| {
         let to = SockAddr::from(SocketAddr::V4(to));
-        assert_eq!(c::udp::send_batch(socket.as_fd(), to.as_bytes(), data, &mut headers), data.len());
+        assert_eq!(c::udp::send_batch(socket.as_fd(), to.as_bytes(), data, &mut headers, |_, _| ()), data.len());
     };
     trip(count, times, sockets, info, send, |socket, count, each| {
         let mut found = [(0, 0, None); BATCH];
@@ -176,108 +210,5 @@ fn loop_libc(count: usize, times: u32, sockets: (UdpSocket, UdpSocket), info: bo
         let to = if info { c::parse(&header).0.map(destination) } else { None };
         each((&data[..len], Some(c::udp::port(&name.0)), to));
         1
-    })
-}
-
-#[inline(always)]
-fn batch_nix(count: usize, times: u32, sockets: (UdpSocket, UdpSocket), room: Option<Vec<u8>>) -> Duration {
-    let info = room.is_some();
-    let mut headers = MultiHeaders::<SockaddrIn>::preallocate(BATCH, None);
-    let mut rooms = MultiHeaders::<SockaddrIn>::preallocate(BATCH, room);
-    let mut buffers = [[0; SIZE]; BATCH];
-    let send = |socket: &UdpSocket, to, data: &Data| {
-        let to = list(data.iter().map(|_| Some(SockaddrIn::from(to))));
-        let slices = list(data.iter().map(|data| [IoSlice::new(data)]));
-        let flags = MsgFlags::MSG_NOSIGNAL;
-        let sent = nix_socket::sendmmsg(socket.as_raw_fd(), &mut headers, slices.iter(), &to[..], [], flags).unwrap();
-        assert_eq!(sent.count(), data.len());
-    };
-    trip(count, times, sockets, info, send, |socket, count, each| {
-        let mut slices = list(buffers[..count].iter_mut().map(|data| [IoSliceMut::new(data)]));
-        let (fd, flags, mut came) = (socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT, 0);
-        for message in nix_socket::recvmmsg(fd, &mut rooms, slices.iter_mut(), flags, None).unwrap() {
-            let mut to = None;
-            if info {
-                for message in message.cmsgs().unwrap() {
-                    if let ControlMessageOwned::Ipv4PacketInfo(info) = message {
-                        to = Some(destination(info));
-                    }
-                }
-            }
-            let port = message.address.map(|from| from.port());
-            each((message.iovs().next().unwrap(), port, to));
-            came += 1;
-        }
-        came
-    })
-}
-
-fn nix(count: usize, times: u32) -> Duration {
-    batch_nix(count, times, sockets(), None)
-}
-
-fn nix_info(count: usize, times: u32) -> Duration {
-    batch_nix(count, times, sockets_info(), Some(nix::cmsg_space!(in_pktinfo)))
-}
-
-/// Sends by sendmmsg; it has no recvmmsg.
-fn rustix(count: usize, times: u32) -> Duration {
-    let (mut data, mut room) = ([0; SIZE], [MaybeUninit::uninit(); 64]);
-    let send = |socket: &UdpSocket, to: SocketAddrV4, data: &Data| {
-        let to = SocketAddrAny::from(SocketAddr::V4(to));
-        let slices = list(data.iter().map(|data| [IoSlice::new(data)]));
-        let mut none = list(data.iter().map(|_| SendAncillaryBuffer::default()));
-        let mut headers =
-            list(slices.iter().zip(none.iter_mut()).map(|(slices, none)| MMsgHdr::new_with_addr(&to, slices, none)));
-        let sent = rustix::net::sendmmsg(socket, &mut headers, SendFlags::NOSIGNAL).unwrap();
-        assert_eq!(sent, data.len());
-    };
-    trip(count, times, sockets(), false, send, |socket, _, each| {
-        let (mut control, flags) = (RecvAncillaryBuffer::new(&mut room), RecvFlags::CMSG_CLOEXEC);
-        let message = rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut data)], &mut control, flags).unwrap();
-        let from: Option<SocketAddr> = message.address.and_then(|from| from.try_into().ok());
-        each((&data[..message.bytes], from.map(|from| from.port()), None));
-        1
-    })
-}
-
-fn std_loop(count: usize, times: u32) -> Duration {
-    let mut data = [0; SIZE];
-    let send = |socket: &UdpSocket, to, bytes: &Data| {
-        for data in bytes {
-            socket.send_to(data, SocketAddr::V4(to)).unwrap();
-        }
-    };
-    trip(count, times, sockets(), false, send, |socket, _, each| {
-        let (len, from) = socket.recv_from(&mut data).unwrap();
-        each((&data[..len], Some(from.port()), None));
-        1
-    })
-}
-
-/// Receives by recvmmsg; it sends one by one (many only as segments of one size).
-fn quinn_info(count: usize, times: u32) -> Duration {
-    let (a, b) = sockets();
-    let sender = UdpSocketState::new(UdpSockRef::from(&a)).unwrap();
-    let receiver = UdpSocketState::new(UdpSockRef::from(&b)).unwrap();
-    let (mut buffers, mut meta) = ([[0; SIZE]; BATCH], [RecvMeta::default(); BATCH]);
-    let send = |socket: &UdpSocket, to, data: &Data| {
-        for contents in data {
-            let destination = SocketAddr::V4(to);
-            let transmit = Transmit { destination, ecn: None, contents, segment_size: None, src_ip: None };
-            sender.try_send(socket.into(), &transmit).unwrap();
-        }
-    };
-    trip(count, times, (a, b), true, send, |socket, count, each| {
-        let mut slices = list(buffers[..count].iter_mut().map(|data| IoSliceMut::new(data)));
-        let came = receiver.recv(socket.into(), &mut slices, &mut meta).unwrap();
-        for (meta, data) in meta[..came].iter().zip(&buffers) {
-            let to = match meta.dst_ip {
-                Some(IpAddr::V4(to)) => Some(to),
-                _ => None,
-            };
-            each((&data[..meta.len], Some(meta.addr.port()), to));
-        }
-        came
     })
 }
