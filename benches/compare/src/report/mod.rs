@@ -6,7 +6,7 @@ pub mod tables;
 
 use std::{fs, path::Path, time::Instant};
 
-use crate::{counts, questions, ratios};
+use crate::{counts, questions, ratios, threshold};
 
 /// Measures everything and writes it; what broke a bound.
 ///
@@ -23,6 +23,7 @@ pub fn write(allocated: impl Fn() -> u64) -> Vec<String> {
     let measuring = Instant::now();
     let measured = ratios::measure(questions::all(), ratios::ROUNDS, ratios::RUN);
     let measuring = measuring.elapsed().as_secs();
+    let threshold = threshold::measure().table();
     eprintln!("building small programs");
     let sizes = machine::sizes();
 
@@ -33,11 +34,13 @@ pub fn write(allocated: impl Fn() -> u64) -> Vec<String> {
         HEAD.to_owned(),
         machine,
         tables::method(&measured, measuring),
+        tables::brief(&measured),
         IMAGES.to_owned(),
-        "\n## Instructions and allocations\n\n".to_owned(),
-        tables::counts(&counts),
         "\n## Time, as a ratio\n\n".to_owned(),
         tables::ratios(&measured),
+        tables::threshold(&threshold),
+        "## Instructions and allocations\n\n".to_owned(),
+        tables::counts(&counts),
         tables::sizes(&sizes),
     ];
     fs::write(docs.join("performance.md"), text.concat()).expect("docs/performance.md is written");
@@ -47,20 +50,25 @@ pub fn write(allocated: impl Fn() -> u64) -> Vec<String> {
 
 const HEAD: &str = "# Performance
 
-`benches/report` measures all of this and writes this page: no figure in it was written by hand. Ratios and counts are the
-result, not absolute times, which are this machine's.
+`benches/report` measures all of this and writes this page, plots included: no figure was written by hand. The results are
+ratios and counts; absolute times are this machine's.
 
 ";
 
 const IMAGES: &str = "
 ## Plots
 
-Absolute times stand in the plots of throughput, and are the medians of the runs that the ratios come from.
+Thin lines on bars: the quartiles. Throughput is of this machine; both ends share one thread.
 
 ![Gathering: throughput over slices and sizes, ours and C](performance/gather.svg)
+
 ![Scattering: throughput over slices and sizes, ours and C](performance/scatter.svg)
-![One message: instructions for each library](performance/message-instructions.svg)
+
 ![One message: time as a ratio to libc](performance/message-time.svg)
+
+![One message: instructions for each library](performance/message-instructions.svg)
+
 ![Batches: time as a ratio to one call for each datagram](performance/batch.svg)
-![Offload: throughput over segments](performance/offload.svg)
+
+![Offload: throughput for each library](performance/offload.svg)
 ";

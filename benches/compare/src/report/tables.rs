@@ -7,6 +7,7 @@ use crate::{
     counts::{Counts, Row},
     questions::Case,
     ratios::{Measured, ROUNDS, RUN, Spread},
+    threshold::FASTER,
 };
 
 /// What each question is, and who cannot answer it.
@@ -56,14 +57,14 @@ const QUESTIONS: &[(&str, &str, &str)] = &[
     (
         "batch",
         "Batches of datagrams of 64 B",
-        "A system call for all (`libc`, `nix`) or for each (`one by one`); rustix \
-      sends in one call and receives one by one, quinn-udp the other way round. Ours has single sends and receives here.",
+        "A system call for all, or one for each (`one by one`). rustix sends in one call and receives one by one, \
+         quinn-udp the other way round. Ours: `SendBatch` and `RecvBatch`.",
     ),
     (
         "offload",
         "Segments in one buffer: UDP_SEGMENT and UDP_GRO",
-        "`std, one by one` is what they save. rustix and \
-      socket2 have no such messages.",
+        "`std, one by one` is what they save. rustix and socket2 have no such messages. In the last row 8 messages go in \
+         one call (quinn-udp: a call each) and arrive in one.",
     ),
 ];
 
@@ -113,8 +114,8 @@ fn by_question<'a, T>(
 /// Instructions and allocations.
 pub fn counts(counts: &Counts) -> String {
     let mut text = String::from(
-        "User-space instructions for one operation, and in brackets heap allocations, where there are any. `-`: the \
-         library cannot do it. How large a slice is makes no difference, since the kernel copies.\n\n",
+        "User-space instructions for one operation; in brackets heap allocations, if any. `-`: the library cannot do it. \
+         The size of a slice makes no difference: the kernel copies.\n\n",
     );
     text += &by_question(
         &counts.cases,
@@ -134,8 +135,8 @@ pub fn counts(counts: &Counts) -> String {
     for Row { title, by_hand, ours, .. } in &counts.alone {
         writeln!(text, "| {title} | {by_hand:.0} | {ours:.0} |").expect("room");
     }
-    text += "\n### How it grows\n\nInstructions in all, and for each element more than in the row above. Of ours, the later \
-             elements may take no more than the earlier ones: the counting fails otherwise.\n\n\
+    text += "\n### How it grows\n\nInstructions in all, and for each element more than in the row above. The counting fails \
+             if the later elements take more than the earlier ones.\n\n\
              | | C | ours | C, each more | ours, each more |\n|---|---:|---:|---:|---:|\n";
     for Row { title, by_hand, ours, each } in &counts.growth {
         let each = each.map_or("| |".into(), |(by_hand, ours)| format!("{by_hand:.2} | {ours:.2} |"));
@@ -151,8 +152,8 @@ fn spread(Spread { low, median, high }: Spread) -> String {
 /// Times by that of the first library.
 pub fn ratios(measured: &[Measured]) -> String {
     let mut text = String::from(
-        "The time of one operation by that of the first column in the same round: median (quartiles). In the first \
-         column, the first library by itself, so that what differs from 1 is noise.\n\n",
+        "By the first column: median (quartiles). In the first column, the first contender by itself: what differs from \
+         1 is noise.\n\n",
     );
     text += &by_question(measured, false, |one| &one.case, |one| spread(one.noise.unwrap_or(one.ratio)));
     text
@@ -168,20 +169,60 @@ pub(super) fn method(measured: &[Measured], seconds: u64) -> String {
     let (off, wide) = (off[off.len() * 9 / 10] * 100.0, wide[wide.len() / 2] * 100.0);
     format!(
         "## How it is measured\n\n\
-         Before it is measured, every contender passes the same message once, and what arrives is compared: bytes, control \
-         messages, descriptors.\n\n\
-         * **Instructions**: callgrind, of the program alone and not of the kernel. The difference between a long and a \
-         short run, {} operations, less an empty loop. They repeat to the instruction with the same compiler.\n\
-         * **Allocations**: by an allocator that counts, in 200 operations.\n\
-         * **Times**: the contenders of a row take turns, {ROUNDS} rounds in runs of {} ms, in an order that turns by one \
-         each round; a figure is the median over the rounds of the ratio within a round. All of it took {seconds} s. \
-         Noise, from the first contender, which runs twice in each round: the middle half of its ratios is {wide:.0} % \
-         wide (median over all rows), and nine of ten rows are less than {off:.1} % off. A difference smaller than that says \
-         nothing. Where the compiler has put the code adds to it: little to a system call, much to what takes nanoseconds, as \
-         building control data alone does. Both ends are in one thread, so a figure holds the kernel's work for a send and a receive.\n\
+         Every contender first passes the same message once, and what arrives is compared: bytes, control messages, \
+         descriptors. All is sent and received in one thread, so a figure holds the kernel's work for both.\n\n\
+         * **Time**: the contenders of a row take turns, {ROUNDS} rounds in runs of {} ms, in an order that turns by one \
+         each round. A figure is the median, over the rounds, of the ratio within a round. It took {seconds} s.\n\
+         * **Noise**: the first contender runs twice in each round, and the ratio of both should be 1. The middle half of \
+         these ratios is {wide:.1} % wide (median of all rows); the medians of nine rows in ten are off by {off:.1} % or \
+         less. Smaller differences say nothing. What takes nanoseconds, as building control data alone does, also depends \
+         on where the compiler puts the code.\n\
+         * **Instructions**: callgrind, the program without the kernel; a long run less a short one, by {} operations ({} \
+         of batches of 128 and more), less an empty loop. They repeat with the same compiler.\n\
+         * **Allocations**: an allocator that counts, 200 operations.\n\
          * **Size and compile time**: `benches/size`.\n",
-        crate::counting::ITERATIONS,
         RUN.as_millis(),
+        crate::counting::ITERATIONS,
+        crate::counting::FEW,
+    )
+}
+
+/// Each library by hand-written C, over all rows of a question.
+pub(super) fn brief(measured: &[Measured]) -> String {
+    const LIBRARIES: [&str; 6] = ["ours", "nix", "rustix", "socket2", "std", "quinn-udp"];
+    let mut text = format!(
+        "\n## In brief\n\nTime, where hand-written C with the same calls takes 1: the median over the rows of each \
+         question, and the extremes. Details below.\n\n| | {} |\n|---|{}\n",
+        LIBRARIES.join(" | "),
+        "---:|".repeat(LIBRARIES.len()),
+    );
+    for (question, title, _) in QUESTIONS {
+        let of =
+            |who: &'static str| measured.iter().filter(move |one| (one.case.question, one.case.who) == (question, who));
+        let cell = |who| {
+            let ratio = |one: &Measured| {
+                let by_hand = of("libc").find(|by_hand| by_hand.case.shape == one.case.shape)?;
+                Some(one.ratio.median / by_hand.ratio.median)
+            };
+            let mut ratios: Vec<f64> = of(who).filter_map(ratio).collect();
+            ratios.sort_by(f64::total_cmp);
+            match ratios[..] {
+                [] => "-".into(),
+                [only] => format!("{only:.2}"),
+                [low, .., high] => format!("{:.2} ({low:.2} to {high:.2})", ratios[ratios.len() / 2]),
+            }
+        };
+        writeln!(text, "| {title} | {} |", LIBRARIES.map(cell).join(" | ")).expect("room");
+    }
+    text
+}
+
+/// Where copying ceases to be faster.
+pub(super) fn threshold(table: &str) -> String {
+    format!(
+        "### Copy or gather: the threshold\n\nThe time of C that copies all pieces into one buffer and sends that, by that of \
+         C that sends a list of the pieces; pieces and buffer are in the cache. Faster is what takes less than {FASTER}; \
+         `benches/report threshold` prints this table.\n\n{table}\n"
     )
 }
 
