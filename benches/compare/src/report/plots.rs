@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use plotters::{
+    element::DashedPathElement,
     prelude::*,
     style::text_anchor::{HPos, Pos, VPos},
 };
@@ -14,9 +15,10 @@ const WIDTH: u32 = 760;
 /// The colours of the lines, and of bars: others, ours.
 const COLOURS: [RGBColor; 3] = [RGBColor(31, 119, 180), RGBColor(255, 127, 14), RGBColor(44, 160, 44)];
 
-/// A line: its name, colour, whether it is dashed, and its points.
+/// A line: its name, of which size, its colour, whether it is dashed, and its points.
 struct Line {
     name: String,
+    size: f64,
     colour: RGBColor,
     dashed: bool,
     points: Vec<(f64, f64)>,
@@ -84,13 +86,14 @@ fn throughput(measured: &[Measured], question: &str) -> Vec<Line> {
         // `4096 B in 16`
         let numbers: Vec<f64> = one.case.shape.split(' ').filter_map(|word| word.parse().ok()).collect();
         let dashed = one.case.who == "libc";
-        let name = format!("{} B, {}", numbers[0], if dashed { "C" } else { "ours" });
+        let size = numbers[0];
         let point = (numbers[1], one.case.bytes as f64 / one.nanoseconds);
-        match lines.iter_mut().find(|line| line.name == name) {
+        match lines.iter_mut().find(|line| line.size == size && line.dashed == dashed) {
             Some(line) => line.points.push(point),
             None => {
+                let name = if dashed { "C, each size".into() } else { format!("{size} B, ours") };
                 let colour = if dashed { BLACK } else { COLOURS[lines.len() / 2] };
-                lines.push(Line { name, colour, dashed, points: vec![point] });
+                lines.push(Line { name, size, colour, dashed, points: vec![point] });
             }
         }
     }
@@ -130,11 +133,17 @@ fn lines_plot(file: &Path, title: &str, lines: &[Line]) {
         chart.draw_series(points().map(|point| Circle::new(point, 3, line.colour.filled()))).expect("its points");
     }
 
-    for (line, y) in lines.iter().zip((60..).step_by(22)) {
-        let key = PathElement::new([(0, y), (24, y)], style(line));
-        legend.draw(&key).expect("a key");
+    let (solid, dashed): (Vec<&Line>, Vec<&Line>) = lines.iter().partition(|line| !line.dashed);
+    // From the top down, as the lines lie; all that is dashed looks the same.
+    for (line, y) in solid.into_iter().rev().chain(dashed.into_iter().take(1)).zip((60..).step_by(22)) {
+        let ends = [(0, y), (26, y)];
+        if line.dashed {
+            legend.draw(&DashedPathElement::new(ends, 6, 4, style(line))).expect("a key");
+        } else {
+            legend.draw(&PathElement::new(ends, style(line))).expect("a key");
+        }
         let anchor = ("sans-serif", 13).into_font().color(&BLACK).pos(Pos::new(HPos::Left, VPos::Center));
-        legend.draw(&Text::new(line.name.as_str(), (32, y), anchor)).expect("its name");
+        legend.draw(&Text::new(line.name.as_str(), (34, y), anchor)).expect("its name");
     }
     root.present().expect("the plot is written");
 }
@@ -158,15 +167,22 @@ fn bars_plot(file: &Path, title: &str, x: &str, bars: Vec<Bar>) {
     let root = SVGBackend::new(file, (WIDTH, 90 + 24 * rows.len() as u32)).into_drawing_area();
     root.fill(&WHITE).expect("a plot");
     let mut builder = ChartBuilder::on(&root);
-    builder.caption(title, ("sans-serif", 18)).margin(12).x_label_area_size(40).y_label_area_size(300);
+    builder.caption(title, ("sans-serif", 18)).margin(12).margin_right(24).x_label_area_size(40).y_label_area_size(270);
     let range = (0..rows.len() - 1).into_segmented();
     let mut chart = builder.build_cartesian_2d(0.0..most * 1.12, range).expect("a plot");
     let name = |row: &SegmentValue<usize>| match row {
         SegmentValue::CenterOf(row) => rows[*row].as_ref().map_or(String::new(), |bar| bar.name.clone()),
         _ => String::new(),
     };
+    let figure = |figure: &f64| if most < 10.0 { format!("{figure:.1}") } else { format!("{figure:.0}") };
     let mut mesh = chart.configure_mesh();
-    mesh.x_desc(x).disable_y_mesh().light_line_style(TRANSPARENT).y_labels(rows.len()).y_label_formatter(&name);
+    mesh.x_labels(8)
+        .x_label_formatter(&figure)
+        .x_desc(x)
+        .disable_y_mesh()
+        .light_line_style(TRANSPARENT)
+        .y_labels(rows.len())
+        .y_label_formatter(&name);
     mesh.label_style(("sans-serif", 13)).draw().expect("a mesh");
     for (row, bar) in rows.iter().enumerate() {
         let Some(Bar { name, figure, quartiles }) = bar else { continue };

@@ -64,7 +64,7 @@ const QUESTIONS: &[(&str, &str, &str)] = &[
         "offload",
         "Segments in one buffer: UDP_SEGMENT and UDP_GRO",
         "`std, one by one` is what they save. rustix and socket2 have no such messages. In the last row 8 messages go in \
-         one call (quinn-udp: a call each) and arrive in one.",
+         one call and arrive in one; quinn-udp sends each alone, and unbatched, ours sends and receives each alone.",
     ),
 ];
 
@@ -115,7 +115,7 @@ fn by_question<'a, T>(
 pub fn counts(counts: &Counts) -> String {
     let mut text = String::from(
         "User-space instructions for one operation; in brackets heap allocations, if any. `-`: the library cannot do it. \
-         The size of a slice makes no difference: the kernel copies.\n\n",
+         Of slices, 4096 B alone: elsewhere only what ours copies differs.\n\n",
     );
     text += &by_question(
         &counts.cases,
@@ -230,7 +230,7 @@ pub(super) fn threshold(table: &str) -> String {
 /// A small user's program.
 pub(super) fn sizes(sizes: &[Size]) -> String {
     let mut text = String::from(
-        "## A small user's program\n\nIt sends one UDP datagram with a TTL and a source address, receives it, and reads TTL \
+        "\n## A small user's program\n\nIt sends one UDP datagram with a TTL and a source address, receives it, and reads TTL \
          and destination (`benches/size`). std and rustix have no such messages: there it is the datagram alone. Built \
          in release mode and stripped; the seconds are the least of three builds of everything, dependencies included.\n\n\
          | | bytes | more than std | processor seconds of a cold build | crates |\n|---|---:|---:|---:|---:|\n",

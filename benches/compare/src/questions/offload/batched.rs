@@ -39,7 +39,7 @@ pub(super) fn cases() -> Vec<Case> {
     add("nix", nix);
     add("quinn-udp", quinn);
     add("std, one by one", std_loop);
-    add("ours, a call for each message", ours_loop);
+    add("ours, unbatched", ours_loop);
     cases
 }
 
