@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::questions::Case;
 
 /// Rounds in which each case has one run; the order turns by one each round.
-pub const ROUNDS: usize = 61;
-/// How long one run takes, roughly.
-pub const RUN: Duration = Duration::from_millis(6);
+pub const ROUNDS: usize = 301;
+/// How long one run takes, roughly: less than a time slice, so that others on the same processor disturb few.
+pub const RUN: Duration = Duration::from_millis(1);
 
 /// The lower quartile, the median and the upper quartile.
 #[derive(Clone, Copy)]
@@ -57,14 +57,15 @@ pub fn measure(cases: Vec<Case>, rounds: usize, run: Duration) -> Vec<Measured> 
 }
 
 fn group(cases: Vec<Case>, rounds: usize, run: Duration) -> Vec<Measured> {
-    let times = iterations(&cases[0], run);
+    let times: Vec<u32> = cases.iter().map(|case| iterations(case, run)).collect();
     // The last contender is the first one again.
     let contenders = cases.len() + 1;
     let mut took: Vec<Vec<f64>> = vec![Vec::new(); contenders];
     for round in 0..rounds {
         for turn in 0..contenders {
             let who = (turn + round) % contenders;
-            took[who].push(cases[who % cases.len()].run(times).as_nanos() as f64 / f64::from(times));
+            let (case, times) = (&cases[who % cases.len()], times[who % cases.len()]);
+            took[who].push(case.run(times).as_nanos() as f64 / f64::from(times));
         }
     }
     let ratio = |who: usize| Spread::of(took[who].iter().zip(&took[0]).map(|(this, first)| this / first).collect());
@@ -78,11 +79,11 @@ fn group(cases: Vec<Case>, rounds: usize, run: Duration) -> Vec<Measured> {
     cases.into_iter().enumerate().map(measured).collect()
 }
 
-/// As many as a run of this length takes.
+/// As many as a run of this length takes, by the fastest of three.
 fn iterations(case: &Case, run: Duration) -> u32 {
     let mut times = 1;
     loop {
-        let took = case.run(times);
+        let took = [(); 3].map(|()| case.run(times)).into_iter().min().unwrap_or_default();
         if took * 4 > run {
             return (f64::from(times) * run.as_secs_f64() / took.as_secs_f64()).max(1.0) as u32;
         }

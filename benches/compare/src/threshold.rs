@@ -1,6 +1,6 @@
 //! Many small pieces: how large may they be for one copy of all to be faster than a list of them?
 
-use std::{fmt::Write, time::Duration};
+use std::fmt::Write;
 
 use crate::{
     questions::copy_or_gather,
@@ -27,7 +27,7 @@ pub const FASTER: f64 = 0.99;
 /// If a case has no result.
 pub fn measure() -> Threshold {
     let cell = |count, size| {
-        let measured = ratios::measure(copy_or_gather::pair(count, size), ratios::ROUNDS, Duration::from_millis(2));
+        let measured = ratios::measure(copy_or_gather::pair(count, size), ratios::ROUNDS / 2, ratios::RUN);
         (count, size, measured.into_iter().nth(1).expect("the second of two"))
     };
     Threshold { cells: PIECES.iter().flat_map(|&count| SIZES.map(|size| cell(count, size))).collect() }

@@ -154,7 +154,8 @@ fn style(line: &Line) -> ShapeStyle {
 
 /// A bar for each, with a thin line from quartile to quartile; a gap between shapes.
 fn bars_plot(file: &Path, title: &str, x: &str, bars: Vec<Bar>) {
-    let most = bars.iter().map(|bar| bar.quartiles.map_or(bar.figure, |(_, high)| high)).fold(0.0, f64::max);
+    // Quartiles that are far off are cut: they are others' work on this machine.
+    let most = 1.15 * bars.iter().map(|bar| bar.figure).fold(0.0, f64::max);
     let shape = |bar: &Bar| bar.name.split(':').next().map(str::to_owned);
     let mut rows: Vec<Option<Bar>> = Vec::new();
     for bar in bars {
@@ -169,7 +170,7 @@ fn bars_plot(file: &Path, title: &str, x: &str, bars: Vec<Bar>) {
     let mut builder = ChartBuilder::on(&root);
     builder.caption(title, ("sans-serif", 18)).margin(12).margin_right(24).x_label_area_size(40).y_label_area_size(270);
     let range = (0..rows.len() - 1).into_segmented();
-    let mut chart = builder.build_cartesian_2d(0.0..most * 1.12, range).expect("a plot");
+    let mut chart = builder.build_cartesian_2d(0.0..most, range).expect("a plot");
     let name = |row: &SegmentValue<usize>| match row {
         SegmentValue::CenterOf(row) => rows[*row].as_ref().map_or(String::new(), |bar| bar.name.clone()),
         _ => String::new(),
@@ -193,10 +194,12 @@ fn bars_plot(file: &Path, title: &str, x: &str, bars: Vec<Bar>) {
         chart.draw_series([drawn]).expect("a bar");
         let middle = || SegmentValue::CenterOf(row);
         if let Some((low, high)) = quartiles {
-            chart.draw_series([PathElement::new([(*low, middle()), (*high, middle())], BLACK)]).expect("its spread");
+            chart
+                .draw_series([PathElement::new([(*low, middle()), (high.min(most), middle())], BLACK)])
+                .expect("its spread");
         }
         let text = if *figure < 10.0 { format!("{figure:.2}") } else { format!("{figure:.0}") };
-        let end = quartiles.map_or(*figure, |(_, high)| high.max(*figure));
+        let end = quartiles.map_or(*figure, |(_, high)| high.clamp(*figure, most * 0.92));
         let style = ("sans-serif", 13).into_font().color(&BLACK).pos(Pos::new(HPos::Left, VPos::Center));
         chart.draw_series([Text::new(text, (end + most * 0.01, middle()), style)]).expect("its figure");
     }
