@@ -20,7 +20,7 @@ use std::{
 use ancillary::{
     AddrError, ControlBuf, MsgHdr, MsgHdrMut, RecvFlags, SendFlags, SockAddr, SocketExt, message::Credentials,
 };
-use common::{TIMEOUT, pairs::datagrams};
+use common::{TIMEOUT, pairs::datagrams, raw};
 use nix::{
     libc,
     sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket},
@@ -180,6 +180,18 @@ fn the_longest_paths_keep_all_their_bytes() {
         MsgHdr::new().to(peer).data(b"y").send(&socket).unwrap();
         assert_eq!(text(&socket).0, b"y");
     }
+}
+
+/// AD09
+#[test]
+fn a_socket_bound_to_no_name_is_given_one() {
+    let socket = UnixDatagram::unbound().unwrap();
+    socket.set_read_timeout(TIMEOUT).unwrap();
+    raw::bind(&socket, &SockAddr::from(&socket.local_addr().unwrap())).unwrap();
+    let name = raw::own_name(&socket).unwrap();
+    assert_eq!(name.as_abstract_name().map(<[u8]>::len), Some(5));
+    MsgHdr::new().to(name).data(b"x").send(&socket).unwrap();
+    assert_eq!(text(&socket), (b"x".to_vec(), Some(name)));
 }
 
 /// AD09

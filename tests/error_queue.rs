@@ -12,14 +12,14 @@ use std::{
 };
 
 use ancillary::{
-    ControlBuf, EncodeError, FamilyError, MsgFlags, MsgHdr, SocketExt, TruncatedError, cmsg,
+    ControlBuf, EncodeError, FamilyError, MsgFlags, MsgHdr, MsgHdrMut, RecvFlags, SocketExt, TruncatedError, cmsg,
     message::{ExtendedError, HopLimit, Meaning, Origin, PktInfo, TimestampPoint},
     set_option,
 };
 use common::{
     TIMEOUT, cause, has_v6,
     namespace::{Namespace, routed, v4},
-    pairs::{DUAL, V4, addrs, bound, closed, datagrams, tcp, udp},
+    pairs::{DUAL, V4, addrs, bound, closed, datagrams, errno, tcp, udp},
     skipped,
 };
 use nix::{
@@ -47,7 +47,7 @@ fn is_empty(socket: &impl AsFd) -> bool {
     true
 }
 
-/// EQ01, EQ02, EQ03
+/// EQ01, EQ02, EQ03, EQ05
 #[test]
 fn a_closed_port_says_so_with_the_datagram_and_the_offender() {
     for (ip, origin, ty, code) in
@@ -78,7 +78,7 @@ fn a_closed_port_says_so_with_the_datagram_and_the_offender() {
     }
 }
 
-/// EQ12
+/// EQ05, EQ12
 #[test]
 fn where_there_is_no_extension_none_is_told() {
     let test = "where_there_is_no_extension_none_is_told";
@@ -114,6 +114,31 @@ fn without_enabling_a_closed_port_leaves_the_queue_empty() {
     socket.disable::<ExtendedError>().unwrap();
     socket.send_to(b"x", nobody).unwrap();
     assert!(is_empty(&socket));
+}
+
+/// EQ10
+#[test]
+fn a_connected_socket_hears_of_a_closed_port_once_and_by_any_receive() {
+    let (socket, nobody, _closed) = asker([127, 0, 0, 1].into());
+    socket.connect(nobody).unwrap();
+    for enabled in [false, true] {
+        if enabled {
+            socket.enable::<ExtendedError>().unwrap();
+        }
+        socket.send(b"x").unwrap();
+        let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+        assert_eq!(poll(&mut fds, PollTimeout::try_from(TIMEOUT.unwrap()).unwrap()).unwrap(), 1);
+        let receive = || {
+            let (mut data, mut control) = ([0; 9], ControlBuf::<()>::new());
+            let mut header = MsgHdrMut::new();
+            errno(header.data(&mut data).flags(RecvFlags::DONTWAIT).recv(&socket, &mut control).map(drop))
+        };
+        assert_eq!((receive(), receive()), (libc::ECONNREFUSED, libc::EAGAIN));
+        if enabled {
+            assert_eq!(socket.recv_error(&mut [0; 9], &mut Control::new()).unwrap().len(), 1);
+        }
+        assert!(is_empty(&socket));
+    }
 }
 
 /// EQ10

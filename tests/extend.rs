@@ -170,7 +170,7 @@ const LIST: [u8; 100] = {
     bytes
 };
 
-/// GS01, GS11
+/// GS11
 #[test]
 fn a_foreign_message_to_send_cuts_gathered_buffers_into_datagrams() {
     let name = "a_foreign_message_to_send_cuts_gathered_buffers_into_datagrams";
@@ -191,7 +191,7 @@ fn a_foreign_message_to_send_cuts_gathered_buffers_into_datagrams() {
     }
 }
 
-/// GS02, GS03, GS13
+/// GS02, GS13
 #[test]
 fn a_foreign_message_is_enabled_sized_and_extracted_beside_ours() {
     let name = "a_foreign_message_is_enabled_sized_and_extracted_beside_ours";

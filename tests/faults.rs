@@ -325,7 +325,7 @@ fn a_peer_that_goes_is_an_error_that_keeps_the_state_and_raises_no_signal() {
     });
 }
 
-/// NB07
+/// NB07, FL08
 #[test]
 fn a_receive_that_finds_nothing_leaves_nothing_of_the_last_one() {
     no_leak(|| {

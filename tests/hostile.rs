@@ -111,6 +111,7 @@ fn lists_have_the_size_of_their_members() {
     let exact = ControlBuf::<One, ONE>::new();
     assert_eq!(exact.capacity(), cmsg::space(4).unwrap());
     const { assert!(ScmRightsSpace::<0>::SPACE > 0 && One::SPACE >= ScmRightsSpace::<0>::SPACE) };
+    const { assert!(<(One, ScmRightsSpace<0>)>::SPACE >= One::SPACE) };
     const { assert!(ScmRightsSpace::<2>::SPACE < <(One, One)>::SPACE && <(One, One)>::SPACE == 2 * One::SPACE) };
     assert_eq!(<(One, Credentials)>::SPACE, One::SPACE + cmsg::space(12).unwrap());
 }

@@ -67,6 +67,10 @@ fn cause<E: Error + Copy + 'static>(result: io::Result<usize>) -> E {
     }
 }
 
+fn int(level: i32, ty: i32, payload: &[u8]) -> RawCmsg<'_> {
+    RawCmsg::new(CmsgId::new(level, ty), payload)
+}
+
 /// R601
 #[test]
 fn a_received_hop_limit_is_one_message_of_four_bytes() {
@@ -95,6 +99,10 @@ fn a_sent_hop_limit_arrives_and_beats_the_socket_option() {
     }
     send(&sender, ()).unwrap();
     assert_eq!(next::<_, Ipv6HopLimit>(&receiver), Some(Ipv6HopLimit(5)), "only for one datagram");
+    let raw = |limit: i32| send(&sender, int(libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT, &limit.to_ne_bytes()));
+    assert_eq!((errno(raw(-2)), errno(raw(256))), (libc::EINVAL, libc::EINVAL));
+    raw(-1).unwrap();
+    assert_eq!(next::<_, Ipv6HopLimit>(&receiver), Some(Ipv6HopLimit(5)), "none given");
 }
 
 /// R603, R604
@@ -259,10 +267,19 @@ fn a_sent_tos_beats_the_socket_option() {
     set_option(sender.as_fd(), libc::IPPROTO_IP, libc::IP_TOS, 20).unwrap();
     send(&sender, ()).unwrap();
     assert_eq!(next::<_, IpTos>(&receiver), Some(IpTos(20)));
-    for tos in [40, 0, 1, 2, 3, 0x20, 255] {
+    for tos in [40, 20, 0, 1, 2, 3, 0x20, 255] {
         send(&sender, IpTos(tos)).unwrap();
         assert_eq!(next::<_, IpTos>(&receiver), Some(IpTos(tos)));
     }
+    let raw = |payload: &[u8]| send(&sender, int(libc::IPPROTO_IP, libc::IP_TOS, payload));
+    for tos in [256, -1] {
+        assert_eq!(errno(raw(&i32::to_ne_bytes(tos))), libc::EINVAL, "{tos}");
+    }
+    for len in [0, 2, 8] {
+        assert_eq!(errno(raw(&[0; 8][..len])), libc::EINVAL, "{len} bytes");
+    }
+    raw(&[40]).unwrap();
+    assert_eq!(next::<_, IpTos>(&receiver), Some(IpTos(40)), "one byte");
 }
 
 /// I406, R608
@@ -276,6 +293,13 @@ fn a_sent_ttl_beats_the_socket_option() {
     }
     send(&sender, ()).unwrap();
     assert_eq!(next::<_, IpTtl>(&receiver), Some(IpTtl(5)), "only for one datagram");
+    let raw = |payload: &[u8]| send(&sender, int(libc::IPPROTO_IP, libc::IP_TTL, payload));
+    for ttl in [0, 256, -1] {
+        assert_eq!(errno(raw(&i32::to_ne_bytes(ttl))), libc::EINVAL, "{ttl}");
+    }
+    for len in [1, 2, 8] {
+        assert_eq!(errno(raw(&[1; 8][..len])), libc::EINVAL, "{len} bytes");
+    }
 }
 
 /// I404

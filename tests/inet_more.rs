@@ -12,7 +12,8 @@ use std::{
 };
 
 use ancillary::{
-    ControlBuf, ControlVec, MsgHdr, SendControl, SocketExt,
+    ControlBuf, ControlVec, MsgHdr, RawCmsg, SendControl, SocketExt,
+    cmsg::CmsgId,
     message::{
         FragSize, IpChecksum, IpOrigDstAddr, IpProtocol, IpRecvFragSize, Ipv6DontFrag, Ipv6FlowInfo, Ipv6OrigDstAddr,
         Ipv6PathMtu, Ipv6RecvFragSize, OrigDst, RecvList, TClass,
@@ -55,6 +56,14 @@ fn next<O, L: for<'a> RecvList<Output<'a> = O>>(socket: &UdpSocket, len: usize) 
     message.extract()
 }
 
+/// Identity and payload length of everything that comes with the next datagram.
+fn shape(socket: &UdpSocket) -> Vec<(i32, i32, usize)> {
+    let (mut data, mut control) = ([0; 64], ControlVec::<()>::with_capacity(1024));
+    let message = socket.recv_msg(&mut data, &mut control).unwrap();
+    message.require_complete().unwrap();
+    message.cmsgs().map(|cmsg| (cmsg.id().level(), cmsg.id().ty(), cmsg.payload().len())).collect()
+}
+
 /// R628, R629
 #[test]
 fn the_original_destination_is_address_and_port() {
@@ -65,6 +74,8 @@ fn the_original_destination_is_address_and_port() {
     receiver.enable::<IpOrigDstAddr>().unwrap();
     send(&sender, to.into(), b"data", ()).unwrap();
     assert_eq!(next::<_, IpOrigDstAddr>(&receiver, 4), Some(IpOrigDstAddr(to)));
+    send(&sender, to.into(), b"data", ()).unwrap();
+    assert_eq!(shape(&receiver), [(libc::IPPROTO_IP, 20, 16)]);
 
     if !has_v6("the_original_destination_is_address_and_port") {
         return;
@@ -78,6 +89,8 @@ fn the_original_destination_is_address_and_port() {
     let (mut data, mut control) = ([0; 8], ControlBuf::<Ipv6OrigDstAddr>::new());
     let message = receiver.recv_msg(&mut data, &mut control).unwrap();
     assert_eq!((message.cmsgs().count(), message.extract()), (1, Some(Ipv6OrigDstAddr(to))));
+    send(&sender, to.into(), b"data", ()).unwrap();
+    assert_eq!(shape(&receiver), [(libc::IPPROTO_IPV6, 74, 28)]);
 }
 
 #[test]
@@ -351,6 +364,10 @@ fn flow_labels(test: &str, f: fn()) {
     }
 }
 
+fn dont_frag(payload: &[u8]) -> RawCmsg<'_> {
+    RawCmsg::new(CmsgId::new(libc::IPPROTO_IPV6, IPV6_DONTFRAG), payload)
+}
+
 /// R606, R618
 #[test]
 fn what_may_not_be_cut_is_refused_and_the_message_beats_the_option() {
@@ -372,6 +389,10 @@ fn what_may_not_be_cut_is_refused_and_the_message_beats_the_option() {
         assert_eq!(next::<_, FragSize>(&receiver, 2000), Some(FragSize(1496)));
         send(&sender, to, &[0; 1452], Ipv6DontFrag(true)).unwrap();
         assert_eq!(next::<_, FragSize>(&receiver, 1452), None, "fits");
+    }
+    for neither in [2, -1] {
+        let raw = MsgHdr::new().to(to).data(b"data").control(dont_frag(&i32::to_ne_bytes(neither))).send(&sender);
+        assert_eq!(errno(raw), libc::EINVAL, "{neither}");
     }
     // Raw sockets of ICMPv6 too; those of other protocols are cut in any case.
     for (protocol, with) in [(Protocol::ICMPV6, Err(Some(libc::EMSGSIZE))), (Protocol::from(253), Ok(2000))] {

@@ -3,7 +3,7 @@
 #![cfg(target_os = "linux")]
 
 use ancillary::{
-    ControlOut, DecodeError, EncodeError, RawCmsg, SendControl,
+    ControlList, ControlOut, DecodeError, EncodeError, RawCmsg, SendControl,
     cmsg::{self, CmsgId},
     message::{Credentials, HopLimit, IpPktInfo, IpTos, IpTtl, Ipv6HopLimit, Ipv6PktInfo, PktInfo, TClass},
     parser::{self, ControlMessage},
@@ -66,9 +66,14 @@ fn every_prefix_of_a_good_buffer_is_read_as_far_as_it_goes() {
         }
         assert_eq!(found.len(), expected, "prefix of {end}");
     }
+    // A length of twelve, and no more bytes than that.
+    for level in [0x14, 0x1a] {
+        let bytes = [&12usize.to_ne_bytes()[..], &[level; 8]].concat();
+        assert_eq!(parser::parse(&bytes[..12]).count(), 0);
+    }
 }
 
-/// FD19, MC06: two of a type, an empty one, the last without padding
+/// MC06: two of a type, an empty one, the last without padding
 #[test]
 fn sequences_come_back_as_they_went_in() {
     let id = CmsgId::new(1, 77);
@@ -83,6 +88,61 @@ fn sequences_come_back_as_they_went_in() {
     for message in messages {
         assert_eq!(parser::cmsgs(one_at_a_time).next(), Some(message));
         one_at_a_time = &one_at_a_time[cmsg::space(message.payload().len()).unwrap()..];
+    }
+}
+
+/// FD19: lists of descriptors as numbers, one after the other; an empty one stays a message
+#[test]
+fn lists_of_numbers_come_back_as_they_went_in() {
+    let rights = (libc::SOL_SOCKET, libc::SCM_RIGHTS);
+    let payload = |fds: &[i32]| fds.iter().flat_map(|fd| fd.to_ne_bytes()).collect::<Vec<_>>();
+    let read = |bytes: &[u8]| -> Vec<Vec<i32>> {
+        let list = |message| match message {
+            ControlMessage::ScmRights(rights) => rights.iter().collect(),
+            other => panic!("rights, not {other:?}"),
+        };
+        parser::parse(bytes).map(list).collect()
+    };
+    let cases: [&[&[i32]]; 5] = [&[&[42]], &[&[1, 2]], &[&[3, 4, 5]], &[&[]], &[&[1, 2], &[3, 4, 5], &[], &[7]]];
+    for lists in cases {
+        let mut bytes = Vec::new();
+        for fds in lists {
+            bytes.resize(bytes.len().next_multiple_of(WORD), 0);
+            let start = bytes.len();
+            let payload = payload(fds);
+            bytes.extend(header(HEADER + payload.len(), rights, &payload));
+            assert_eq!(read(&bytes[start..]), [*fds], "each alone");
+        }
+        assert_eq!(read(&bytes), lists, "the last without padding");
+    }
+}
+
+/// MC06
+#[test]
+fn messages_written_one_by_one_and_together_are_the_same_bytes() {
+    let whole = |messages: &[RawCmsg<'_>]| {
+        let mut bytes = [0xa5; 256];
+        let len = cmsg::encode(&messages, &mut bytes).unwrap();
+        bytes[..len].to_vec()
+    };
+    // Below a hundred some are descriptors.
+    let message = |n: i32, len: usize| RawCmsg::new(CmsgId::new(100 + n, 100 + n), &[1, 2, 3, 4, 5, 6, 7, 8][..len]);
+    let (four, two) = (message(4, 8), message(2, 1));
+    for messages in [&[message(1, 0)][..], &[two], &[message(3, 4)], &[four], &[four, two]] {
+        let bytes = whole(messages);
+        let mut by_hand = Vec::new();
+        for message in messages {
+            let payload = message.payload();
+            by_hand.extend(header(HEADER + payload.len(), (message.id().level(), message.id().ty()), payload));
+            by_hand.resize(by_hand.len().next_multiple_of(WORD), 0);
+        }
+        assert_eq!(bytes, by_hand);
+        assert_eq!(ControlList::new(messages).unwrap().as_bytes(), bytes);
+        let padding =
+            messages.last().map_or(0, |last| last.payload().len().next_multiple_of(WORD) - last.payload().len());
+        for cut in 0..=padding {
+            assert_eq!(parser::cmsgs(&bytes[..bytes.len() - cut]).collect::<Vec<_>>(), messages);
+        }
     }
 }
 

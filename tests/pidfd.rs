@@ -8,7 +8,7 @@ use std::{
     fs,
     io::Write,
     os::{
-        fd::{AsFd, AsRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
         unix::net::UnixStream,
     },
     process,
@@ -21,12 +21,20 @@ use ancillary::{
 use common::{
     no_leak,
     pairs::{KINDS, pair},
-    skipped,
+    pipes::is_cloexec,
+    raw, skipped,
 };
 use nix::{
     libc,
-    sys::resource::{Resource, getrlimit, setrlimit},
+    sys::{
+        resource::{Resource, getrlimit, setrlimit},
+        socket::{getsockopt, sockopt::PeerCredentials},
+    },
 };
+
+// include/uapi/asm-generic/socket.h, include/linux/socket.h
+const SO_PEERPIDFD: i32 = 77;
+const SCM_PIDFD: i32 = 4;
 
 type Control = ControlBuf<(ScmPidfd, ScmRightsSpace<2>, Credentials)>;
 
@@ -80,6 +88,7 @@ fn one_that_nobody_takes_is_closed() {
     }
 }
 
+/// CR12
 #[test]
 fn it_comes_beside_descriptors_and_credentials() {
     no_leak(|| {
@@ -94,10 +103,36 @@ fn it_comes_beside_descriptors_and_credentials() {
             let (pidfd, rights, credentials) = message.extract();
             assert!(pidfd.is_some() && rights.unwrap().count == 2);
             assert_eq!(credentials.unwrap().pid as u32, process::id());
+            assert!(!message.flags().intersects(MsgFlags::TRUNC | MsgFlags::CTRUNC));
+            let kinds: Vec<_> = message.cmsgs().map(|cmsg| cmsg.id().ty()).collect();
+            assert_eq!(kinds, [libc::SCM_CREDENTIALS, libc::SCM_RIGHTS, SCM_PIDFD]);
             let early = if pidfd_first { message.take_pidfd().unwrap() } else { None };
             let fds: [OwnedFd; 2] = message.take_fds_exact().unwrap();
             let pidfd = early.or_else(|| message.take_pidfd().unwrap()).unwrap();
             assert_eq!((process_of(&pidfd), fds.len()), (process::id(), 2));
+        }
+        let peer = raw::int_option(&b, (libc::SOL_SOCKET, SO_PEERPIDFD)).unwrap();
+        // SAFETY: the call has just given it to us alone.
+        let peer = unsafe { OwnedFd::from_raw_fd(peer) };
+        assert_eq!(process_of(&peer), getsockopt(&b, PeerCredentials).unwrap().pid() as u32);
+    });
+}
+
+/// CR13: the kernel does so without being asked
+#[test]
+fn it_is_close_on_exec() {
+    no_leak(|| {
+        let kind = nix::sys::socket::SockType::Stream;
+        let Some((mut a, b)) = asked("it_is_close_on_exec", kind) else { return };
+        for inheritable in [false, true] {
+            a.write_all(b"x").unwrap();
+            let (mut data, mut control, mut header) = ([0; 9], Control::new(), MsgHdrMut::new());
+            header.data(&mut data);
+            if inheritable {
+                header.inheritable();
+            }
+            let pidfd = header.recv(&b, &mut control).unwrap().take_pidfd().unwrap().unwrap();
+            assert!(is_cloexec(&pidfd));
         }
     });
 }

@@ -5,7 +5,7 @@ mod common;
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{Read, Seek, SeekFrom, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     os::{
         fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
         unix::{
@@ -14,18 +14,26 @@ use std::{
         },
     },
     path::PathBuf,
+    thread,
 };
 
 use ancillary::{
-    ControlBuf, ControlList, MsgFlags, MsgHdr, MsgHdrMut, SocketExt, cmsg,
+    ControlBuf, ControlList, ControlVec, MsgFlags, MsgHdr, MsgHdrMut, SocketExt,
+    cmsg::{self, CmsgId},
     message::{Credentials, RecvList, ScmRights, ScmRightsSpace},
 };
 use common::{
-    has_descriptors, no_leak, open_count,
+    TIMEOUT, has_descriptors, no_leak, open_count,
     pairs::{KINDS, pair, stream},
     pipes::{content, contents, is_cloexec, names, numbered},
 };
-use nix::{libc, sys::socket::SockType, unistd::pipe};
+use nix::{
+    fcntl::OFlag,
+    libc,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::socket::SockType,
+    unistd::{pipe, pipe2},
+};
 
 fn temp_file(text: &str) -> File {
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -44,7 +52,61 @@ fn inode(fd: impl AsFd) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-/// FD01, FD02, FD03, FD10, FD11, FD12, FD21, FD42
+/// FD01, FD11: the data whole, in a buffer that is larger than need be and in one that is just large enough
+#[test]
+fn one_descriptor_is_one_message_of_four_bytes() {
+    no_leak(|| {
+        for capacity in [10240, cmsg::space(4).unwrap()] {
+            let (a, b) = stream();
+            a.send_fds(b"hello", &numbered(1)).unwrap();
+            let (mut data, mut control) = ([0; 64], ControlVec::<ScmRightsSpace<1>>::with_capacity(capacity));
+            let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+            assert!(!message.flags().intersects(MsgFlags::TRUNC | MsgFlags::CTRUNC));
+            assert_eq!(message.data(), b"hello");
+            let found: Vec<_> = message.cmsgs().map(|cmsg| (cmsg.id(), cmsg.payload().len())).collect();
+            assert_eq!(found, [(CmsgId::new(libc::SOL_SOCKET, libc::SCM_RIGHTS), 4)]);
+            assert_eq!(contents(message.take_fds()), ["0"]);
+        }
+    });
+}
+
+/// FD12
+#[test]
+fn standard_streams_arrive_in_another_thread() {
+    no_leak(|| {
+        let (a, b) = pair(SockType::Datagram);
+        let (stdin, stdout) = (io::stdin(), io::stdout());
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let (mut data, mut control) = ([0; 64], ControlBuf::<()>::new());
+                let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+                assert_eq!((message.data(), message.cmsgs().count()), (&b"8 bytes!"[..], 1));
+                let fds = message.take_fds_exact::<2>().unwrap();
+                assert_eq!(fds.each_ref().map(inode), [inode(&stdin), inode(&stdout)]);
+            });
+            a.send_fds(b"8 bytes!", [stdin.as_fd(), stdout.as_fd()]).unwrap();
+        });
+    });
+}
+
+/// FD17
+#[test]
+fn a_datagram_socket_sends_itself() {
+    no_leak(|| {
+        let (a, b) = pair(SockType::Datagram);
+        assert_eq!(a.send_fds(b"8 bytes!", [&a]).unwrap(), 8);
+        let (mut data, mut control) = ([0; 64], ControlBuf::<()>::new());
+        let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+        message.require_complete().unwrap();
+        assert_eq!((message.len(), message.cmsgs().count()), (8, 1));
+        let [fd] = message.take_fds_exact().unwrap();
+        assert_eq!(inode(&fd), inode(&a));
+        MsgHdr::new().data(b"by itself").send(&fd).unwrap();
+        assert_eq!(b.recv_msg(&mut data, &mut control).unwrap().data(), b"by itself");
+    });
+}
+
+/// FD02, FD03, FD21, FD23, FD42
 #[test]
 fn all_descriptors_arrive_in_order_usable_and_close_on_exec() {
     no_leak(|| {
@@ -218,7 +280,7 @@ fn ten_descriptors_arrive_where_twenty_may() {
     });
 }
 
-/// FD22, FD24
+/// FD24
 #[test]
 fn the_sender_may_close_its_own_while_the_message_is_in_flight() {
     no_leak(|| {
@@ -268,7 +330,7 @@ fn two_messages_keep_their_descriptors_apart() {
     });
 }
 
-/// FD29, FD36
+/// FD29
 #[test]
 fn a_socket_can_travel_over_itself_or_in_a_cycle() {
     no_leak(|| {
@@ -289,6 +351,33 @@ fn a_socket_can_travel_over_itself_or_in_a_cycle() {
             let ((a, b), (c, d)) = (pair(kind), pair(kind));
             a.send_fds(b"x", [&c, &d]).unwrap();
             c.send_fds(b"x", [&a, &b]).unwrap();
+        }
+    });
+}
+
+/// FD36: nothing of ours keeps what the kernel can free
+#[test]
+fn sockets_in_flight_in_a_circle_are_freed() {
+    // Which socket is in flight to which; a pair for each.
+    const TRIANGLE: &[(usize, usize)] = &[(0, 1), (1, 2), (2, 0)];
+    const CROSSED: &[(usize, usize)] = &[(0, 1), (1, 2), (2, 0), (1, 3), (3, 2)];
+    const BEHIND_A_CIRCLE: &[(usize, usize)] = &[(1, 0), (0, 2), (2, 1), (3, 2), (4, 3), (3, 4)];
+    no_leak(|| {
+        for kind in KINDS {
+            for graph in [TRIANGLE, CROSSED, BEHIND_A_CIRCLE] {
+                let (reader, writer) = pipe2(OFlag::O_CLOEXEC).unwrap();
+                let pairs: Vec<_> = (0..5).map(|_| pair(kind)).collect();
+                for &(sent, to) in graph {
+                    pairs[to].1.send_fds(b"x", [&pairs[sent].0]).unwrap();
+                }
+                pairs[0].1.send_fds(b"x", [&writer]).unwrap();
+                drop((pairs, writer));
+                // The pipe ends once the kernel has collected the circle that holds its other end.
+                let mut fds = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
+                let limit = PollTimeout::try_from(TIMEOUT.unwrap()).unwrap();
+                assert_eq!(poll(&mut fds, limit).unwrap(), 1, "{kind:?} {graph:?}");
+                assert_eq!(content(reader), "");
+            }
         }
     });
 }
@@ -343,7 +432,7 @@ fn descriptors_of_any_kind_pass_and_duplicates_share_their_offset() {
     });
 }
 
-/// FD17
+/// FD22
 #[test]
 fn the_same_descriptor_twice_arrives_twice() {
     no_leak(|| {
@@ -357,7 +446,7 @@ fn the_same_descriptor_twice_arrives_twice() {
     });
 }
 
-/// FD21, FD23
+/// FD21: with the flag left out
 #[test]
 fn inheritable_descriptors_are_not_close_on_exec() {
     no_leak(|| {

@@ -231,7 +231,6 @@ fn credentials_take_their_room_first_and_no_descriptor_leaks() {
     });
 }
 
-/// CR12, CR13
 #[test]
 fn process_descriptors_that_somebody_enabled_are_closed() {
     const SO_PASSPIDFD: i32 = 76;
@@ -444,6 +443,7 @@ fn an_uninitialised_or_scattered_receive_owns_its_descriptors_too() {
     });
 }
 
+/// FD51: on a stream the kernel would drop them without a word, so they are refused.
 #[test]
 fn a_refused_send_keeps_nothing() {
     no_leak(|| {

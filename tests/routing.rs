@@ -59,7 +59,7 @@ fn travelled(socket: &UdpSocket) -> (Option<Vec<u8>>, u8) {
     (route.map(|route| route.as_bytes().to_vec()), hops.unwrap().0)
 }
 
-/// Sent with a sticky header, seen by tcpdump on both links; what has arrived is turned around and leads back.
+/// PE17: sent with a sticky header, seen by tcpdump on both links; what has arrived is turned around and leads back.
 #[test]
 fn a_segment_route_leads_there_and_turned_around_back() {
     let test = "a_segment_route_leads_there_and_turned_around_back";

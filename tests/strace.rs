@@ -8,7 +8,7 @@ use std::{env, net::Ipv4Addr, os::fd::AsFd, process::Command};
 
 use ancillary::{
     ControlBuf, ControlVec, MsgHdr, SocketExt, cmsg,
-    message::{Credentials, ExtendedError, IpPktInfo, IpTos, IpTtl, ScmRights, Timestamp},
+    message::{Credentials, ExtendedError, IpPktInfo, IpRetOpts, IpTos, IpTtl, ScmRights, Timestamp},
 };
 use common::{
     TIMEOUT,
@@ -95,6 +95,7 @@ fn time_to_live_service_and_packet_info() {
         let source = IpPktInfo::source(Ipv4Addr::new(127, 0, 0, 9));
         let mut message = MsgHdr::new();
         message.to(b.local_addr().unwrap()).data(b"packet").control((IpTtl(57), IpTos(0xb8), source));
+        message.control(IpRetOpts::new(&[1, 1, 1, 1]).unwrap());
         message.send(&a).unwrap();
         b.recv_msg(&mut [0; 64], &mut ControlBuf::<(IpTtl, IpTos, IpPktInfo)>::new()).unwrap();
     };
@@ -104,6 +105,7 @@ fn time_to_live_service_and_packet_info() {
     says(sent, &["cmsg_level=SOL_IP, cmsg_type=IP_TOS, cmsg_data=[0xb8"]);
     says(sent, &[&format!("{}, cmsg_level=SOL_IP, cmsg_type=IP_PKTINFO", len(12))]);
     says(sent, &["ipi_spec_dst=inet_addr(\"127.0.0.9\")"]);
+    says(sent, &[&format!("{}, cmsg_level=SOL_IP, cmsg_type=IP_RETOPTS, cmsg_data=[0x1, 0x1, 0x1, 0x1]", len(4))]);
     let received = line(&log, "recvmsg", "packet");
     says(received, &["cmsg_type=IP_TTL, cmsg_data=[57]"]);
     says(received, &[&format!("{}, cmsg_level=SOL_IP, cmsg_type=IP_TOS", len(1))]);

@@ -4,16 +4,20 @@
 mod common;
 
 use std::{
-    io::ErrorKind,
+    io::{ErrorKind, Read},
     time::{Duration, SystemTime},
 };
 
 use ancillary::{
-    ControlBuf, ControlVec, MsgFlags, MsgHdr, MsgHdrMut, RecvFlags, SendFlags, SocketExt, TruncatedError,
+    ControlBuf, ControlVec, MsgFlags, MsgHdr, MsgHdrMut, RawCmsg, RecvFlags, SendFlags, SocketExt, TruncatedError,
+    cmsg::CmsgId,
     message::{Credentials, ScmRights, ScmRightsSpace, Timestamp},
     parser::ControlMessage,
 };
-use common::pairs::{KINDS, datagrams, pair};
+use common::{
+    pairs::{KINDS, datagrams, pair},
+    skipped,
+};
 use nix::{
     libc,
     sys::socket::{SockType, getsockopt, sockopt::PeerCredentials},
@@ -97,8 +101,34 @@ fn credentials_of_nobody_are_refused_by_the_kernel() {
         // Who lacks the privilege is told that first.
         assert!([errno, libc::EPERM].contains(&error.raw_os_error().unwrap()), "{error}");
     }
+    for len in [0, 8, 16] {
+        let raw = RawCmsg::new(CmsgId::new(libc::SOL_SOCKET, libc::SCM_CREDENTIALS), &[0; 16][..len]);
+        let error = MsgHdr::new().data(b"x").control(raw).send(&a).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EINVAL), "{len} bytes");
+    }
     let error = MsgHdrMut::new().flags(RecvFlags::DONTWAIT).recv(&b, &mut ControlBuf::<()>::new()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
+}
+
+/// CR07
+#[test]
+fn whoever_may_speaks_for_others() {
+    let (a, b) = datagrams();
+    b.enable::<Credentials>().unwrap();
+    let own = Credentials::own();
+    for other in [Credentials { uid: 1234, gid: 5678, ..own }, Credentials { pid: 1, ..own }] {
+        if let Err(error) = MsgHdr::new().data(b"x").control(other).send(&a) {
+            // EINVAL: no such user in this user namespace.
+            assert!(matches!(error.raw_os_error(), Some(libc::EPERM | libc::EINVAL)), "{error}");
+            return skipped(format_args!("SKIPPED whoever_may_speaks_for_others: {error}"));
+        }
+        let (mut data, mut control) = ([0; 1], ControlBuf::<Credentials>::new());
+        assert_eq!(b.recv_msg(&mut data, &mut control).unwrap().extract(), Some(other));
+    }
+    for pid in [0, i32::MAX] {
+        let error = MsgHdr::new().data(b"x").control(Credentials { pid, ..own }).send(&a).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ESRCH), "{pid}");
+    }
 }
 
 #[test]
@@ -177,7 +207,7 @@ fn what_is_peeked_stays() {
     }
 }
 
-/// FL06, FL07, FL08
+/// FL06, FL07
 #[test]
 fn dontwait_does_not_wait() {
     for kind in KINDS {
@@ -211,6 +241,21 @@ fn dontwait_does_not_wait() {
     }
 }
 
+/// NB01
+#[test]
+fn a_send_that_waits_too_long_ends_and_what_went_before_arrives() {
+    let (a, mut b) = pair(SockType::Stream);
+    a.set_write_timeout(Some(Duration::from_millis(30))).unwrap();
+    let (data, mut sent) = (vec![b'x'; 65536], 0);
+    let error = (0..10_000).find_map(|_| MsgHdr::new().data(&data).send(&a).map(|len| sent += len).err());
+    let error = error.expect("the buffers of a socket are not endless");
+    assert_eq!((error.kind(), error.raw_os_error()), (ErrorKind::WouldBlock, Some(libc::EAGAIN)));
+    drop(a);
+    let mut arrived = Vec::new();
+    assert_eq!(b.read_to_end(&mut arrived).unwrap(), sent);
+    assert!(sent > 0 && arrived.iter().all(|&byte| byte == b'x'));
+}
+
 /// NB02, NB09
 #[test]
 fn a_timeout_is_would_block() {
@@ -232,7 +277,7 @@ fn end_of_record_is_accepted_and_not_delivered() {
     assert_eq!((message.data(), message.flags().contains(MsgFlags::EOR)), (&b"record"[..], false));
 }
 
-/// FL01, FL02, FL05
+/// FL01, FL05
 #[test]
 fn only_messages_with_borders_are_truncated() {
     for kind in KINDS {
@@ -249,8 +294,24 @@ fn only_messages_with_borders_are_truncated() {
             assert_eq!((message.data(), message.flags().contains(MsgFlags::TRUNC)), (&b"age"[..], false));
         } else {
             assert!(message.flags().contains(MsgFlags::TRUNC));
+            assert!(!message.flags().intersects(MsgFlags::EOR | MsgFlags::OOB | MsgFlags::ERRQUEUE));
             let error = message.require_complete().unwrap_err();
             assert_eq!((error.data, error.control, error.len, error.control_len), (true, false, 4, 0));
+        }
+    }
+}
+
+/// FL02
+#[test]
+fn control_buffers_of_any_size_stay_empty_where_nothing_comes() {
+    for kind in KINDS {
+        for size in [1, 10240] {
+            let (a, b) = pair(kind);
+            MsgHdr::new().data(b"message").send(&a).unwrap();
+            let (mut data, mut control) = ([0; 64], ControlVec::<()>::with_capacity(size));
+            let message = b.recv_msg(&mut data, &mut control).unwrap();
+            assert_eq!((message.data(), message.cmsgs().count()), (&b"message"[..], 0));
+            assert!(!message.flags().intersects(MsgFlags::TRUNC | MsgFlags::CTRUNC), "{kind:?} {size}");
         }
     }
 }

@@ -107,6 +107,7 @@ mod tests {
             let (len, space) = (len(n).unwrap(), space(n).unwrap());
             assert_eq!(len, n + sys::HEADER);
             assert!(space >= len && space <= limit && space % sys::ALIGN == 0, "{n}: {len} {space}");
+            assert!(space - len < sys::ALIGN, "no less for more: {n}: {len} {space}");
         }
         for n in [limit, limit + 1, isize::MAX as usize, usize::MAX - 6, usize::MAX] {
             assert_eq!((len(n), space(n)), (None, None), "{n}");

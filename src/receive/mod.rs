@@ -210,6 +210,33 @@ impl fmt::Debug for MsgHdrMut<'_> {
     }
 }
 
+/// ER01, ER02: buffers that cannot be written to, sizes below zero, flags of the other direction.
+///
+/// ```
+/// # use ancillary::{ControlVec, MsgHdrMut, RecvFlags};
+/// let mut data = [0; 8];
+/// MsgHdrMut::new().data(&mut data).flags(RecvFlags::PEEK);
+/// ControlVec::<()>::with_capacity(8);
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use ancillary::MsgHdrMut;
+/// let data = [0; 8];
+/// MsgHdrMut::new().data(&data);
+/// ```
+///
+/// ```compile_fail,E0600
+/// # use ancillary::ControlVec;
+/// ControlVec::<()>::with_capacity(-8);
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use ancillary::{MsgHdrMut, SendFlags};
+/// MsgHdrMut::new().flags(SendFlags::EOR);
+/// ```
+#[cfg(doctest)]
+struct ArgumentsAreChecked;
+
 /// TH02: while a receive or a send has a buffer, nobody else reads or writes it.
 ///
 /// ```

@@ -266,7 +266,7 @@ mod tests {
         builder.finish().map(<[u8]>::to_vec)
     }
 
-    /// R632: the example of the RFC's appendix C
+    /// R632, R633: the example of the RFC's appendix C
     #[test]
     fn the_example_of_the_rfc_comes_out_byte_for_byte() {
         let mut buffer = [0xa5; 40];
@@ -285,7 +285,6 @@ mod tests {
         ];
         assert_eq!(builder.finish().unwrap(), expected);
         assert_eq!(buffer[32..], [0xa5; 8], "what is not needed is not touched");
-        // R633
         let header = Ipv6HopOpts::new(&expected).unwrap();
         let found: Vec<_> = header.options().map(Result::unwrap).collect();
         assert_eq!(found, [(10, &expected[8..20]), (20, &expected[24..31])]);
