@@ -13,7 +13,7 @@ use std::{
 };
 
 use ancillary::{
-    ControlList, MsgHdr, SendControl, SocketExt,
+    ControlBuf, ControlList, MsgHdr, SendControl, SocketExt,
     message::{
         Ecn, HopLimit, IpRetOpts, IpTos, IpTtl, Ipv6DstOpts, Ipv6FlowInfo, Ipv6HopLimit, Ipv6HopOpts, PktInfo, TClass,
         TrafficClass,
@@ -126,6 +126,41 @@ fn socat_reads_what_was_sent() {
         "SOCAT_IPV6_DSTADDR=[0000:0000:0000:0000:0000:0000:0000:0001]",
     ] {
         assert!(found.iter().any(|line| line == expected), "{expected} is not in {found:?}");
+    }
+}
+
+/// PE19: a server of somebody else that is bound to no address answers from the one that we asked.
+#[test]
+fn dnsmasq_answers_from_the_address_that_was_asked() {
+    let name = "dnsmasq_answers_from_the_address_that_was_asked";
+    let Some(host) = Namespace::new(name) else { return };
+    // Without -z it listens on the wildcard address alone. Questions for this name it answers itself.
+    let port = format!("--port={PORT}");
+    let args = [
+        &port,
+        "--no-daemon",
+        "--conf-file=/dev/null",
+        "--no-resolv",
+        "--no-hosts",
+        "--user=root",
+        "--address=/name.test/192.0.2.7",
+    ];
+    let Some(dnsmasq) = Running::start(name, &host, "dnsmasq", &args) else { return };
+    dnsmasq.until("started");
+    // Header: id, recursion desired, one question; the name; type A, class IN.
+    let question = [&b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0"[..], b"\x04name\x04test\0", &[0, 1, 0, 1]].concat();
+    let client = host.run(|| bound("0.0.0.0:0"));
+    client.enable::<PktInfo>().unwrap();
+    for (last, source) in [(11, 5), (9, 6), (1, 7)] {
+        let [asked, source] = [last, source].map(|last| Ipv4Addr::new(127, 0, 0, last));
+        let mut header = MsgHdr::new();
+        header.to(SocketAddr::from((asked, PORT))).data(&question).control(PktInfo::source(source));
+        header.send(&client).unwrap();
+        let (mut data, mut control) = ([0; 512], ControlBuf::<PktInfo>::new());
+        let answer = client.recv_msg(&mut data, &mut control).unwrap();
+        assert_eq!(answer.peer().unwrap().as_inet(), Some(SocketAddr::from((asked, PORT))));
+        assert_eq!(answer.extract().unwrap().addr(), source, "and to the address we asked from");
+        assert!(answer.data().starts_with(b"\x12\x34") && answer.data().ends_with(&[192, 0, 2, 7]), "{answer:?}");
     }
 }
 

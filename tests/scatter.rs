@@ -4,10 +4,11 @@
 mod common;
 
 use std::{
-    fs,
+    env, fs,
     io::{ErrorKind, IoSlice, IoSliceMut, Read, Write},
     mem::MaybeUninit,
     os::fd::{AsFd, AsRawFd},
+    process::Command,
 };
 
 use ancillary::{
@@ -50,6 +51,25 @@ fn uninitialised_memory_is_initialised_as_far_as_bytes_arrived() {
             assert_eq!(filled, &b"fifteen letters"[..len]);
         }
     }
+}
+
+/// FI06: memcheck sees every byte that is read or handed to the kernel before it was written.
+#[test]
+fn valgrind_finds_no_use_of_uninitialised_memory() {
+    let name = "valgrind_finds_no_use_of_uninitialised_memory";
+    let own = env::current_exe().unwrap();
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["-q", "--error-exitcode=9"]).arg(own).args(["--test-threads=1", "--skip", name]);
+    let output = match valgrind.output() {
+        Ok(output) => output,
+        Err(error) => return skipped(format_args!("SKIPPED {name}: valgrind: {error}")),
+    };
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if errors.contains("a function redirection") {
+        return skipped(format_args!("SKIPPED {name}: {errors}"));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 filtered out"), "{text}{errors}");
 }
 
 /// IO03

@@ -13,15 +13,19 @@ use std::{
 };
 
 use ancillary::{
-    ControlBuf, MsgHdr, SockAddr, SocketExt,
+    ControlBuf, MsgHdr, MsgHdrMut, RecvFlags, SockAddr, SocketExt,
     message::{Ecn, HopLimit, IpTtl, Ipv6HopLimit, PktInfo, ScmRights, Timestamp, TrafficClass},
+    set_option,
 };
 use common::{
     TIMEOUT, has_v6,
-    pairs::{V4, addrs, bound, tcp},
-    skipped,
+    pairs::{V4, addrs, bound, tcp, udp},
+    raw, skipped,
 };
-use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+use nix::{
+    libc,
+    sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket},
+};
 
 type Meta = (PktInfo, HopLimit, TrafficClass);
 
@@ -184,6 +188,37 @@ fn a_timestamp_lies_between_sending_and_receiving() {
             // The clock may be stepped while the test runs; a second is more than it is slewed by.
             let slack = Duration::from_secs(1);
             assert!(before - slack <= stamp && stamp <= after + slack, "{before:?} {stamp:?} {after:?}");
+        }
+    }
+}
+
+/// FL16: the offset of peeks grows with what is peeked and shrinks with what is read.
+#[test]
+fn a_peek_goes_on_behind_the_last_one() {
+    let name = "a_peek_goes_on_behind_the_last_one";
+    const SO_PEEK_OFF: (i32, i32) = (libc::SOL_SOCKET, libc::SO_PEEK_OFF);
+    for addr in addrs(name) {
+        let (stream, datagrams) = (tcp(addr), udp(addr));
+        let pairs: [(OwnedFd, OwnedFd); 2] =
+            [(stream.0.into(), stream.1.into()), (datagrams.0.into(), datagrams.1.into())];
+        for (receiver, sender) in pairs {
+            let offset = || raw::int_option(&receiver, SO_PEEK_OFF).unwrap();
+            assert_eq!(offset(), -1, "off");
+            if let Err(error) = set_option(&receiver, SO_PEEK_OFF.0, SO_PEEK_OFF.1, 0) {
+                skipped(format_args!("SKIPPED {name}, {addr}: SO_PEEK_OFF: {error}"));
+                continue;
+            }
+            MsgHdr::new().data(b"abc").send(&sender).unwrap();
+            for (expected, behind) in [(b'a', 1), (b'b', 2)] {
+                let (mut data, mut control) = ([0; 1], ControlBuf::<()>::new());
+                let mut header = MsgHdrMut::new();
+                let message = header.data(&mut data).flags(RecvFlags::PEEK).recv(&receiver, &mut control).unwrap();
+                assert_eq!((message.len(), data[0], offset()), (1, expected, behind), "{addr}");
+            }
+            let (mut data, mut control) = ([0; 3], ControlBuf::<()>::new());
+            let mut header = MsgHdrMut::new();
+            let message = header.data(&mut data).flags(RecvFlags::TRUNC).recv(&receiver, &mut control).unwrap();
+            assert_eq!((message.full_len(), offset()), (3, 0), "{addr}: read to the end");
         }
     }
 }
