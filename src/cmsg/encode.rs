@@ -210,7 +210,7 @@ pub trait SendControl<'fd> {
 ///
 /// What the messages say; the bytes behind the last whole message are then unspecified.
 #[inline(always)]
-pub fn encode<'fd>(messages: &impl SendControl<'fd>, bytes: &mut [u8]) -> Result<usize, EncodeError> {
+pub fn encode<'fd>(messages: &(impl SendControl<'fd> + ?Sized), bytes: &mut [u8]) -> Result<usize, EncodeError> {
     let mut len = 0;
     let mut out = ControlOut::new(sys::ByteSink::over(bytes, &mut len), libc::AF_UNSPEC);
     messages.encode(&mut out)?;
