@@ -73,7 +73,7 @@ impl<'b, 'fd> ControlOut<'b, 'fd> {
     /// # Errors
     ///
     /// [`EncodeError::Descriptors`] for more than 253 in all, [`EncodeError::ControlSpace`] without room.
-    #[inline]
+    #[inline(always)]
     pub fn push_fds<I>(&mut self, fds: I) -> Result<(), EncodeError>
     where
         I: Iterator<Item = BorrowedFd<'fd>> + Clone,

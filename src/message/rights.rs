@@ -102,7 +102,7 @@ impl<'fd, I> SendControl<'fd> for ScmRights<I>
 where
     I: Iterator<Item: BorrowFd<'fd>> + Clone,
 {
-    #[inline]
+    #[inline(always)]
     fn encode(&self, out: &mut ControlOut<'_, 'fd>) -> Result<(), EncodeError> {
         out.push_fds(self.0.clone().map(BorrowFd::borrow_fd))
     }
