@@ -10,6 +10,7 @@ use std::{
 use nix::libc::{self, c_int};
 
 use super::{Arrival, Head, InboxMut, Recv, discards, is_inet, refuses_cloexec};
+use crate::cmsg::unlikely;
 use crate::sys::{
     MSG_CMSG_CLOEXEC, SockAddr,
     array::Array,
@@ -111,9 +112,8 @@ impl InBatch {
         header.msg_name = self.heads.as_ptr().wrapping_add(index).cast();
         header.msg_namelen = SockAddr::CAPACITY as libc::socklen_t;
         (header.msg_iov, header.msg_iovlen) = (ptr::from_mut(own).cast(), 1);
-        if self.control_len > 0 {
-            header.msg_control = control.wrapping_add(index * self.control_len).cast();
-        }
+        // Never null, also of no bytes.
+        header.msg_control = control.wrapping_add(index * self.control_len).cast();
         header.msg_controllen = self.control_len as _;
     }
 
@@ -410,13 +410,18 @@ impl<'m> InMessages<'m> {
     /// The inbox of this message, which is given out once, or gone before the next is.
     #[inline(always)]
     fn inbox(&mut self) -> InboxMut<'m> {
-        let control_len = self.control_len;
+        self.inbox_of(self.control_len)
+    }
+
+    /// The same of no more than the first `len` bytes of control data.
+    #[inline(always)]
+    fn inbox_of(&mut self, len: usize) -> InboxMut<'m> {
+        assert!(len <= self.control_len);
         let header = self.header().header;
         // SAFETY: the invariant of the batch: the name stands at the start of the head; nobody else uses it.
         let head = unsafe { &mut *header.msg_name.cast::<Head>() };
-        let bytes = if control_len == 0 { ptr::NonNull::dangling().as_ptr() } else { header.msg_control.cast() };
-        // SAFETY: as above; so many bytes belong to the message, and are initialised; any bytes make a u64.
-        let bytes = unsafe { std::slice::from_raw_parts_mut(bytes, control_len) };
+        // SAFETY: as above; no more bytes than belong to the message, initialised; any bytes make a u64.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(header.msg_control.cast(), len) };
         InboxMut { head, bytes }
     }
 
@@ -427,11 +432,17 @@ impl<'m> InMessages<'m> {
     fn adopt(&mut self) -> (InboxMut<'m>, usize) {
         let control_len = self.control_len;
         let message = self.header();
-        let Mmsghdr { header, len } = *message;
+        let Mmsghdr { mut header, len } = *message;
         message.header.msg_namelen = SockAddr::CAPACITY as libc::socklen_t;
         message.header.msg_controllen = control_len as _;
-        let mut inbox = self.inbox();
-        inbox.arrived(&header, control_len, (0, 0, 0), self.last.inet, self.last.ask);
+        let mut arrived = header.msg_controllen as usize;
+        if arrived > control_len {
+            unlikely();
+            arrived = control_len;
+        }
+        header.msg_controllen = arrived as _;
+        let mut inbox = self.inbox_of(arrived);
+        inbox.arrived(&header, arrived, (0, 0, 0), self.last.inet, self.last.ask);
         (inbox, len as usize)
     }
 
