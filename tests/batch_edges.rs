@@ -118,6 +118,39 @@ fn a_batch_that_was_given_up_is_resumed_where_it_stopped() {
     assert!(received == frames.concat() && parts > 0, "{} bytes, {parts} parts", received.len());
 }
 
+/// Who waits for the edge has no second one: what is told must be true now.
+#[test]
+fn a_writable_stream_is_never_told_to_be_full() {
+    let (a, mut b) = UnixStream::pair().unwrap();
+    a.set_nonblocking(true).unwrap();
+    b.set_nonblocking(true).unwrap();
+    let long = vec![1; 600_000];
+    let mut room = SendBatch::new(2);
+    let mut batch = room.begin();
+    batch.message().data(b"short").queue().unwrap();
+    batch.message().data(&long).queue().unwrap();
+    // Fewer than all: it is full.
+    assert_eq!((batch.send(&a).unwrap(), batch.begun() > 0), (1, true));
+    let (mut data, mut received) = (vec![0; 1 << 20], 0);
+    for _ in 0..100 {
+        while let Ok(len) = b.read(&mut data) {
+            received += len;
+        }
+        let begun = batch.begun();
+        match batch.send(&a) {
+            Ok(sent) => assert_eq!((sent, batch.sent()), (1, 2)),
+            Err(error) => assert_eq!((error.kind(), batch.begun() > begun), (ErrorKind::WouldBlock, true)),
+        }
+        if batch.sent() == 2 {
+            break;
+        }
+    }
+    while received < 600_005 {
+        received += b.read(&mut data).unwrap();
+    }
+    assert_eq!((received, batch.sent()), (600_005, 2));
+}
+
 #[test]
 fn a_batch_is_resumed_only_inside_a_message_of_a_stream() {
     let ((a, _b), (c, d)) = (UnixStream::pair().unwrap(), UnixDatagram::pair().unwrap());

@@ -109,14 +109,19 @@ impl<'a> MsgHdr<'a, BatchSlot<'_, 'a>> {
 
 /// Messages that are queued and sent together; see [`SendBatch`].
 ///
-/// What is sent, and in which order, is that of the [`queue`](BatchMessage::queue) calls. One that has gone whole stays full:
-/// [`SendBatch::begin`] makes room. A message that cannot be built is
-/// told by `queue` and is not in the batch; one that the kernel refuses is the first that has not gone:
-/// [`send`](Self::send) sends those before it and then returns its error, [`skip`](Self::skip) leaves it out.
+/// What is sent, and in which order, is that of the [`queue`](BatchMessage::queue) calls. A batch that has gone whole stays
+/// full: [`SendBatch::begin`] makes room. A message that cannot be built is told by `queue` and is not in the batch; one
+/// that the kernel refuses is the first that has not gone: [`send`](Self::send) sends those before it and then returns its
+/// error, [`skip`](Self::skip) leaves it out.
+///
+/// Not every error is the message's: a pending one (ECONNREFUSED after an ICMP message) is the socket's, and the message goes
+/// when it is sent again. What no repetition helps is to be left out: EMSGSIZE, EINVAL, and what says the same of a
+/// destination (EACCES, EAFNOSUPPORT).
 ///
 /// ```
 /// use ancillary::batch::SendBatch;
-/// use std::{net::UdpSocket, io::ErrorKind};
+/// use nix::libc;
+/// use std::net::UdpSocket;
 ///
 /// # fn main() -> std::io::Result<()> {
 /// let (socket, peer) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
@@ -125,8 +130,8 @@ impl<'a> MsgHdr<'a, BatchSlot<'_, 'a>> {
 /// for data in [&b"first"[..], &too_long, b"third"] {
 ///     batch.message().to(peer.local_addr()?).data(data).queue()?;
 /// }
-/// let error = batch.send_all(&socket).unwrap_err(); // EMSGSIZE
-/// assert_eq!((batch.sent(), error.raw_os_error().is_some()), (1, true));
+/// let error = batch.send_all(&socket).unwrap_err();
+/// assert_eq!((batch.sent(), error.raw_os_error()), (1, Some(libc::EMSGSIZE)));
 /// batch.skip();
 /// assert_eq!(batch.send_all(&socket)?, 1);
 /// # Ok(())
@@ -186,7 +191,7 @@ impl<'a> Batch<'_, 'a> {
         self.len() == self.session.capacity()
     }
 
-    /// How many have gone, or been left out: the error of a send is that of the next one.
+    /// How many have gone, or been left out: the error of a send was found at the next one.
     #[must_use]
     pub fn sent(&self) -> usize {
         self.session.sent()
@@ -202,7 +207,8 @@ impl<'a> Batch<'_, 'a> {
     /// # Errors
     ///
     /// Those of [`MsgHdr::send`] for the first message that has not gone; no whole message has gone by this call then. On a
-    /// stream a part of it may have ([`begun`](Self::begun)): calling again goes on behind it.
+    /// stream a part of it may have ([`begun`](Self::begun)): calling again goes on behind it, without the control messages:
+    /// what the kernel's TLS wants with every call ([`TlsRecordType`](crate::message)) is not for batches of long records.
     #[doc(alias = "sendmmsg")]
     #[inline(always)]
     pub fn send(&mut self, socket: impl AsFd) -> io::Result<usize> {
@@ -274,14 +280,14 @@ impl<'a> Batch<'_, 'a> {
         if let Some(error) = self.error {
             return Err(error.into());
         }
-        let (begun, is_stream) = (self.begun(), sys::is_stream(socket)?);
+        let (begun, takes_parts) = (self.begun(), sys::takes_parts(socket)?);
         let Some((_, slices, control)) = self.session.next() else { return Ok(usize::MAX) };
         let bytes = slices.iter().fold(0, |sum: usize, slice| sum.saturating_add(slice.len()));
-        if begun > 0 && (begun > bytes || !is_stream) {
-            let expected = if is_stream { "no more than the bytes of the message" } else { "0: not a stream" };
+        if begun > 0 && (begun > bytes || !takes_parts) {
+            let expected = if takes_parts { "no more than the bytes of the message" } else { "0: not a stream" };
             return Err(EncodeError::Value { field: "begun", expected, found: begun as i64 }.into());
         }
-        if !is_stream {
+        if !takes_parts {
             return Ok(usize::MAX);
         }
         if begun == 0 {

@@ -93,12 +93,14 @@ impl<'a> Cmsgs<'a> {
     /// less, and a step of a length that is known, for what is most often so.
     #[inline(always)]
     pub(crate) fn next_of_len(&mut self, header: Header, len: usize) -> Option<RawCmsg<'a>> {
-        if header.len != sys::HEADER + len {
+        // A length beyond this is nobody's, and could wrap.
+        if len > sys::MAX_LEN || header.len != sys::HEADER + len {
             return None;
         }
         let (message, rest) = self.rest.split_at_checked(sys::HEADER + sys::align_up(len))?;
+        let payload = message.get(sys::HEADER..sys::HEADER + len)?;
         self.rest = rest;
-        Some(RawCmsg::new(header.id, message.get(sys::HEADER..sys::HEADER + len)?))
+        Some(RawCmsg::new(header.id, payload))
     }
 
     /// A header that says less than its own length ends the walk; one that says more than there is gets what there is.

@@ -64,7 +64,7 @@ impl MsgHdr<'_> {
         let mut sent = self.sent();
         if sent == 0 {
             self.check(socket)?;
-        } else if !sys::is_stream(socket)? {
+        } else if !sys::takes_parts(socket)? {
             let (field, expected) = ("sent", "0 on a socket that is no stream");
             return Err(EncodeError::Value { field, expected, found: sent as i64 }.into());
         }

@@ -152,6 +152,8 @@ impl<'a> MsgHdr<'a> {
 
     /// Sends it, once (sendmsg(2)), and returns how many bytes of data went: on a stream perhaps not all.
     ///
+    /// By sendto(2) where that does the same. Small pieces may go as one copy, made on the stack (16 KiB at most).
+    ///
     /// After a partial send of a stream the control messages are gone with the first byte: do not send them again.
     /// [`send_all`](Self::send_all) sees to that. A header may be sent many times.
     ///

@@ -14,17 +14,19 @@ use super::{
     io::{retried, sendmsg},
 };
 
-/// The most bytes that are copied into one buffer, and the most for each piece on average: beyond, a copy costs as much as
-/// the kernel's work on one more slice (benches/compare, `copy_or_gather`).
+/// The most bytes that are copied into one buffer: as much of the stack it takes.
 const COPIED: usize = 16384;
+
+/// The most bytes of a piece, on average: beyond, a copy costs as much as the kernel's work on one more slice (`benches/report
+/// threshold`).
 const PIECE: usize = 1024;
 
 /// With control messages the call stays sendmsg(2), and less is won.
 const PIECE_BESIDE_CONTROL: usize = 512;
 const PIECES_BESIDE_CONTROL: usize = 4;
 
-/// Sends a message: by sendto(2) if it is one buffer, with small pieces copied into one, else by sendmsg(2). What goes, and
-/// which error comes, is the same.
+/// Sends a message: by sendto(2) if it is one buffer, with small pieces copied into one, else by sendmsg(2). What goes is
+/// the same.
 #[inline(always)]
 pub(crate) fn send(
     socket: &(impl AsFd + ?Sized),

@@ -189,6 +189,11 @@ pub(crate) fn is_stream(socket: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(int_option(socket, libc::SOL_SOCKET, libc::SO_TYPE)? == libc::SOCK_STREAM)
 }
 
+/// Whether the socket may take a part of a message: streams do, and some of type `SOCK_SEQPACKET` (AF_ALG, KCM).
+pub(crate) fn takes_parts(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(matches!(int_option(socket, libc::SOL_SOCKET, libc::SO_TYPE)?, libc::SOCK_STREAM | libc::SOCK_SEQPACKET))
+}
+
 /// The address family of the socket (`SO_DOMAIN`; elsewhere the family of its own name).
 pub(crate) fn domain(socket: BorrowedFd<'_>) -> io::Result<c_int> {
     #[cfg(any(linux_like, target_os = "freebsd"))]

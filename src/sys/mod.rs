@@ -20,7 +20,7 @@ pub(crate) use cheapest::send;
 #[cfg(feature = "bytes")]
 pub(crate) use inbox::recv_buf_mut;
 pub(crate) use inbox::{Arrival, FdCursor, HeapStorage, InBatch, InMessages, Inbox, InboxMut, InlineStorage, Recv};
-pub(crate) use io::{domain, ends_stream, is_stream, set_int_option, with_msghdr};
+pub(crate) use io::{domain, ends_stream, is_stream, set_int_option, takes_parts, with_msghdr};
 #[cfg(linux_like)]
 pub(crate) use io::{int_option, option_bytes, sendmsg, set_option_bytes};
 pub use name::SockAddr;

@@ -12,7 +12,7 @@ use nix::libc::{self, c_int};
 use super::{
     IoSlices, MAX_SLICES, Outbox, SockAddr,
     array::Array,
-    io::{is_stream, sendmsg},
+    io::sendmsg,
     mmsg::{Mmsghdr, sendmmsg},
 };
 
@@ -179,14 +179,16 @@ impl<'a> OutSession<'_, 'a> {
             return Err(io::ErrorKind::WriteZero.into());
         }
         queue.sent += went;
-        if let Some(len) = self.cut_short().filter(|_| is_stream(socket).unwrap_or(false)) {
+        if let Some(len) = self.cut_short() {
             // INVARIANT: the last one has not gone whole.
             (self.batch.queue.sent, self.batch.queue.begun) = (self.batch.queue.sent - 1, len);
             return match self.send_rest(socket, flags) {
                 Err(error) if went == 1 => Err(error),
                 Err(error) => {
-                    // Without a number it is one that a repetition gives again.
-                    self.batch.queue.error = error.raw_os_error().unwrap_or(0);
+                    // What a repetition gives again is not kept: the socket may be writable then.
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        self.batch.queue.error = error.raw_os_error().unwrap_or(0);
+                    }
                     Ok(went - 1)
                 }
                 Ok(()) => Ok(went),

@@ -214,7 +214,9 @@ impl InBatch {
         };
         // INVARIANT: the kernel says no more than it was given.
         (self.received, self.last) = (received.min(count), last);
-        self.error = error.map(|error| (socket.as_raw_fd(), error));
+        if let Some(error) = error {
+            self.error = Some((socket.as_raw_fd(), error));
+        }
         self.last.inet = self.first_is_inet();
         if ask.flags & libc::MSG_TRUNC != 0 {
             self.last.discarded = discards(socket, ask.flags);

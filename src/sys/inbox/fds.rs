@@ -184,7 +184,10 @@ impl InboxMut<'_> {
     /// Closes what the message at `start`, one that carries descriptors, holds.
     pub(super) fn close_one(&mut self, start: usize) {
         let mut cursor = FdCursor::from(start);
-        let _ = cursor.next_message(self.head, self.bytes, true);
+        // One that is cut has no number, and the cursor would pass it over.
+        if !cursor.next_message(self.head, self.bytes, true) || cursor.at != start + HEADER {
+            return;
+        }
         // The others are left out: the cursor finds no further message.
         (cursor.next, cursor.left_out) = (self.head.len, true);
         while let Some(fd) = self.take_any(&mut cursor, true) {
