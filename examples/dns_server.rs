@@ -158,7 +158,8 @@ fn main() -> io::Result<()> {
         std::process::exit(2);
     };
     // A socket of both families where there are two.
-    let socket = UdpSocket::bind(("::", port.unwrap_or(0))).or_else(|_| UdpSocket::bind(("0.0.0.0", port.unwrap_or(0))))?;
+    let socket =
+        UdpSocket::bind(("::", port.unwrap_or(0))).or_else(|_| UdpSocket::bind(("0.0.0.0", port.unwrap_or(0))))?;
     socket.enable::<PktInfo>()?; // before the address is known to anybody
     println!("serving port {}", socket.local_addr()?.port());
     if port.is_none() {

@@ -70,7 +70,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 }
             })?;
             match socket.recv_msg(&mut data, &mut control) {
-                Ok(message) if message.data().first() == Some(&reply) && message.data().get(6..8) == Some(&[high, low]) => {
+                Ok(message)
+                    if message.data().first() == Some(&reply) && message.data().get(6..8) == Some(&[high, low]) =>
+                {
                     let from = message.peer().and_then(|peer| peer.as_inet()).map_or(to, |from| from.ip());
                     let (left, _) = message.extract();
                     let left = left.map_or(0, |left| left.0);
