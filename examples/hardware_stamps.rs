@@ -23,7 +23,7 @@ mod linux {
         error::Error,
         fmt, fs, io,
         net::{SocketAddr, UdpSocket},
-        time::Duration,
+        time::{Duration, Instant},
     };
 
     use ancillary::{
@@ -36,6 +36,7 @@ mod linux {
     use socket2::SockRef;
 
     const WAIT: Duration = Duration::from_secs(1);
+    const PATIENCE: Duration = Duration::from_secs(10);
 
     /// Whose stamp a packet has.
     #[derive(Debug)]
@@ -74,6 +75,36 @@ mod linux {
         }
     }
 
+    /// The stamps of the datagram that has just been sent; one that is missing, if the driver makes none.
+    fn sent(socket: &UdpSocket) -> io::Result<Vec<Stamp>> {
+        let (queue, mut stamps) = (socket.error_queue()?, Vec::new());
+        if queue.wait(WAIT)? {
+            let mut control = ControlBuf::<(ExtendedError, ScmTimestamping)>::new();
+            queue.drain(&mut [], &mut control, |entry| {
+                if let Meaning::Sent { .. } = entry.error().meaning() {
+                    stamps.push(entry.get::<ScmTimestamping>().into());
+                }
+            })?;
+        }
+        if stamps.is_empty() {
+            stamps.push(Stamp::Missing);
+        }
+        Ok(stamps)
+    }
+
+    /// Length, stamp and card of an answer, if there is one.
+    fn received(socket: &UdpSocket) -> io::Result<Option<(usize, Stamp, String)>> {
+        let (mut data, mut control) = ([0; 64], ControlBuf::<(ScmTimestamping, ScmTimestampingPktInfo)>::new());
+        match socket.recv_msg(&mut data, &mut control) {
+            Ok(message) => {
+                let (stamps, info) = message.extract();
+                Ok(Some((message.len(), stamps.into(), card(info))))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     pub(super) fn main() -> Result<(), Box<dyn Error>> {
         let arguments: Vec<_> = std::env::args().skip(1).collect();
         let (socket, to) = match arguments.as_slice() {
@@ -104,34 +135,21 @@ mod linux {
         SoTimestamping(make | report | how).set(&socket)?;
         println!("asked for: {:?}", SoTimestamping::get(&socket)?.0);
 
-        MsgHdr::new().to(to).data(b"what time is it?").send(&socket)?;
-        let (queue, mut stamped) = (socket.error_queue()?, 0);
-        // One entry for each stamp: of the system and of the card.
-        while stamped == 0 && queue.wait(WAIT)? {
-            let mut control = ControlBuf::<(ExtendedError, ScmTimestamping)>::new();
-            let read = queue.drain(&mut [], &mut control, |entry| match entry.error().meaning() {
-                Meaning::Sent { point, id } => {
-                    println!("datagram {id} {point}: {}", Stamp::from(entry.get::<ScmTimestamping>()));
-                    stamped += 1;
-                }
-                other => println!("error: {other}"),
-            })?;
-            if read == 0 {
-                break;
+        // The kernel switches stamping on in its own time: what comes first may have none.
+        let start = Instant::now();
+        let (sent, received) = loop {
+            MsgHdr::new().to(to).data(b"what time is it?").send(&socket)?;
+            let (sent, received) = (sent(&socket)?, received(&socket)?);
+            let missing = received.as_ref().is_some_and(|(_, stamp, _)| matches!(stamp, Stamp::Missing));
+            if !missing || start.elapsed() > PATIENCE {
+                break (sent, received);
             }
-        }
-        if stamped == 0 {
-            println!("datagram 0: no stamp, the driver makes none");
-        }
-
-        let (mut data, mut control) = ([0; 64], ControlBuf::<(ScmTimestamping, ScmTimestampingPktInfo)>::new());
-        match socket.recv_msg(&mut data, &mut control) {
-            Ok(message) => {
-                let (stamps, info) = message.extract();
-                println!("{} bytes received: {}, by {}", message.len(), Stamp::from(stamps), card(info));
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => println!("no answer from {to}"),
-            Err(error) => return Err(error.into()),
+        };
+        // One for each stamp: of the system and of the card.
+        sent.iter().for_each(|stamp| println!("sent: {stamp}"));
+        match received {
+            Some((len, stamp, card)) => println!("{len} bytes received: {stamp}, by {card}"),
+            None => println!("no answer from {to}"),
         }
 
         // A virtual clock of the card's (Linux 5.14), as several PTP domains need.

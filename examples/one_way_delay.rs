@@ -1,7 +1,7 @@
 //! How long a datagram takes, from the driver of one host to the kernel of the other, by their own timestamps (Linux).
 //!
 //! `one_way_delay serve [ADDRESS:PORT]` answers each datagram with the time it came at, as the kernel stamped it, and says where
-//! it listens; `one_way_delay ADDRESS:PORT [COUNT]` sends so many (1,000), learns from the error queue when each left, and
+//! it listens; `one_way_delay ADDRESS:PORT [COUNT]` sends until so many (1,000) are stamped twice, learns from the error queue when each left, and
 //! prints a histogram of the differences. `one_way_delay` alone does both over loopback. Between two machines the difference
 //! holds the difference of their clocks too.
 //!
@@ -24,7 +24,7 @@ mod linux {
         io,
         net::{SocketAddr, UdpSocket},
         thread,
-        time::Duration,
+        time::{Duration, Instant},
     };
 
     use ancillary::{
@@ -35,6 +35,7 @@ mod linux {
     };
 
     const WAIT: Duration = Duration::from_secs(1);
+    const PATIENCE: Duration = Duration::from_secs(10);
 
     /// Nanoseconds since 1970, until 2262.
     fn nanos(stamp: Timestamp) -> i64 {
@@ -83,45 +84,47 @@ mod linux {
         Ok(found.map(nanos))
     }
 
-    /// Delays of those datagrams of which both stamps are known.
-    fn measure(to: SocketAddr, count: u32) -> io::Result<Vec<i64>> {
+    /// Sends a number, and waits for both stamps; nothing if one is missing.
+    fn probe(socket: &UdpSocket, number: u32) -> io::Result<Option<i64>> {
+        MsgHdr::new().data(&number.to_be_bytes()).send(socket)?;
+        let left = left(socket, number)?;
+        let mut answer = [0; 12];
+        let came = loop {
+            match socket.recv(&mut answer) {
+                Ok(12) if answer[..4] == number.to_be_bytes() => {
+                    break answer.last_chunk().map_or(0, |nanos| i64::from_be_bytes(*nanos));
+                }
+                Ok(_) => {}                                                         // late
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break 0, // lost
+                Err(error) => return Err(error),
+            }
+        };
+        Ok(left.filter(|_| came != 0).map(|left| came - left))
+    }
+
+    /// How many were sent, and the delays of those that were stamped twice.
+    fn measure(to: SocketAddr, count: u32) -> io::Result<(u32, Vec<i64>)> {
         let socket = UdpSocket::bind(if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
         socket.set_read_timeout(Some(WAIT))?;
         socket.connect(to)?;
         // Stamp what leaves, report it, number it, and spare the packet itself.
         let flags = TimestampingFlags::TX_SOFTWARE | TimestampingFlags::SOFTWARE;
         SoTimestamping(flags | TimestampingFlags::OPT_ID | TimestampingFlags::OPT_TSONLY).set(&socket)?;
-        let mut delays = Vec::new();
-        // The kernel counts from 0; so do we.
-        for number in 0..count {
-            MsgHdr::new().data(&number.to_be_bytes()).send(&socket)?;
-            let left = left(&socket, number)?;
-            let mut answer = [0; 12];
-            // A late answer to an earlier number is passed over.
-            let came = loop {
-                match socket.recv(&mut answer) {
-                    Ok(12) if answer[..4] == number.to_be_bytes() => {
-                        break answer.last_chunk().map_or(0, |nanos| i64::from_be_bytes(*nanos));
-                    }
-                    Ok(_) => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break 0, // lost
-                    Err(error) => return Err(error),
-                }
-            };
-            // Stamping is switched on in the kernel's own time: the first may have none.
-            if let (Some(left), true) = (left, came != 0) {
-                delays.push(came - left);
-            }
+        // The kernel counts from 0; so do we. It switches stamping on in its own time, so the first may have none.
+        let (mut sent, mut delays, start) = (0, Vec::new(), Instant::now());
+        while delays.len() < count as usize && start.elapsed() < PATIENCE {
+            delays.extend(probe(&socket, sent)?);
+            sent += 1;
         }
-        Ok(delays)
+        Ok((sent, delays))
     }
 
     /// A line for each power of two, in nanoseconds.
-    fn print(count: u32, delays: &mut [i64]) {
+    fn print((sent, mut delays): (u32, Vec<i64>)) {
         delays.sort_unstable();
-        let [first, .., last] = *delays else { return println!("{count} sent, too few stamped") };
+        let [first, .., last] = *delays else { return println!("{sent} sent, too few stamped") };
         println!(
-            "{count} sent, {} stamped twice: {first} to {last} ns, median {} ns",
+            "{sent} sent, {} stamped twice: {first} to {last} ns, median {} ns",
             delays.len(),
             delays[delays.len() / 2]
         );
@@ -146,8 +149,7 @@ mod linux {
                 let socket = receiver("127.0.0.1:0")?;
                 let to = socket.local_addr()?;
                 let server = thread::spawn(move || serve(&socket));
-                let mut delays = measure(to, 1000)?;
-                print(1000, &mut delays);
+                print(measure(to, 1000)?);
                 UdpSocket::bind("127.0.0.1:0")?.send_to(b"end", to)?;
                 return Ok(server.join().expect("no panic")?);
             }
@@ -160,7 +162,7 @@ mod linux {
             [to, count] => (to.parse()?, count.parse()?),
             _ => return Err("usage: one_way_delay [serve [ADDRESS:PORT] | ADDRESS:PORT [COUNT]]".into()),
         };
-        print(count, &mut measure(to, count)?);
+        print(measure(to, count)?);
         Ok(())
     }
 }

@@ -5,8 +5,7 @@
 //! run ends.
 //!
 //! Anybody may write to the socket, so who sent counts: the kernel says the process ([`Credentials`]), and brings a descriptor
-//! of it ([`ScmPidfd`], Linux 6.5), which, unlike a number, can never mean another process. It shows readable when the
-//! process has ended.
+//! of it ([`ScmPidfd`], Linux 6.5), which, unlike a number, can never mean another process.
 
 #[cfg(target_os = "linux")]
 fn main() -> std::io::Result<()> {
@@ -28,13 +27,18 @@ mod linux {
             unix::net::{SocketAddr, UnixDatagram, UnixStream},
         },
         process::{Child, Command, Stdio},
+        thread,
     };
 
     use ancillary::{
         ControlBuf, SocketExt,
         message::{Credentials, RecvList, ScmPidfd, ScmRightsSpace},
     };
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use nix::{
+        poll::{PollFd, PollFlags, PollTimeout, poll},
+        sys::wait::{Id, WaitPidFlag, waitid},
+        unistd::Pid,
+    };
 
     /// Descriptors in one message, and how many are kept.
     const MOST: usize = 16;
@@ -44,7 +48,6 @@ mod linux {
         socket: UnixDatagram,
         control: ControlBuf<Meta, { Meta::SPACE }>,
         store: Vec<(String, OwnedFd)>,
-        process: Option<OwnedFd>,
     }
 
     impl Supervisor {
@@ -55,12 +58,13 @@ mod linux {
             if !socket.try_enable::<ScmPidfd>()? {
                 println!("no pidfds before Linux 6.5: the process's number alone is checked");
             }
-            Ok(Self { socket, control: ControlBuf::new(), store: Vec::new(), process: None })
+            Ok(Self { socket, control: ControlBuf::new(), store: Vec::new() })
         }
 
         /// Reads all that is there.
         fn read(&mut self, child: u32) -> io::Result<()> {
             loop {
+                // The descriptors that nobody took of the last message are closed first: BARRIER=1 waits for that.
                 let mut data = [0; 4096];
                 let mut message = match self.socket.recv_msg(&mut data, &mut self.control) {
                     Ok(message) => message,
@@ -68,14 +72,14 @@ mod linux {
                     Err(error) => return Err(error),
                 };
                 let Some(sender) = message.get::<Credentials>() else { continue };
-                // Two witnesses. A sender that has ended in between has no number any more.
-                let pidfd = message.take_pidfd()?;
-                let process = pidfd.as_ref().map(process_of).transpose()?;
-                if sender.pid as u32 != child || process.is_some_and(|process| process != Some(child)) {
+                // Two witnesses. Who has ended has a pidfd without a number, or before Linux 6.16 none (ESRCH).
+                let process = message.take_pidfd().and_then(|pidfd| pidfd.as_ref().map(process_of).transpose());
+                let is_child =
+                    sender.pid as u32 == child && process.is_ok_and(|process| process.is_none_or(|pid| pid == child));
+                if !is_child {
                     println!("ignored: {sender} is not the process {child}: {}", message.data().escape_ascii());
-                    continue; // and with the next message its descriptors are closed
+                    continue;
                 }
-                self.process = pidfd.or(self.process.take());
                 if let Err(cut) = message.require_complete() {
                     println!("ignored: {cut}");
                     continue;
@@ -92,13 +96,11 @@ mod linux {
                     }
                     println!("{} stored", self.store.len());
                 }
-                // What nobody takes is closed now: BARRIER=1 waits for that.
-                self.control.clear();
             }
         }
 
         /// Starts the command, with what is stored.
-        fn start(&self, name: &str, command: &[String]) -> io::Result<(Child, UnixStream)> {
+        fn start(&self, name: &str, command: &[String]) -> io::Result<Child> {
             let (ours, theirs) = UnixStream::pair()?;
             let mut child = Command::new(&command[0]);
             child.args(&command[1..]).env("NOTIFY_SOCKET", format!("@{name}"));
@@ -107,15 +109,26 @@ mod linux {
             let names: Vec<_> = self.store.iter().map(|(name, _)| name.as_str()).collect();
             let names = names.join(":") + "\n";
             ours.send_fds(names.as_bytes(), self.store.iter().map(|(_, fd)| fd))?;
-            Ok((child.spawn()?, ours))
+            child.spawn()
         }
     }
 
-    /// The process of a pidfd; `None` if it has ended, and has been waited for.
-    fn process_of(pidfd: &OwnedFd) -> io::Result<Option<u32>> {
+    /// The process of a pidfd; an error if it has ended, and has been waited for.
+    fn process_of(pidfd: &OwnedFd) -> io::Result<u32> {
         let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))?;
         let pid = info.lines().find_map(|line| line.strip_prefix("Pid:"));
-        Ok(pid.and_then(|pid| pid.trim().parse().ok()))
+        pid.and_then(|pid| pid.trim().parse().ok()).ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    /// Hangs up when the process has ended. Nobody has waited for it then, so its number is still its own.
+    fn end_of(child: &Child) -> io::Result<UnixStream> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let process = Id::Pid(Pid::from_raw(child.id() as i32));
+        thread::spawn(move || {
+            let _ = waitid(process, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+            drop(theirs);
+        });
+        Ok(ours)
     }
 
     pub(super) fn main() -> io::Result<()> {
@@ -126,20 +139,16 @@ mod linux {
         let name = format!("supervisor.{}", std::process::id());
         let mut supervisor = Supervisor::new(&name)?;
         for _ in 0..3 {
-            let (mut child, lifeline) = supervisor.start(&name, &command)?;
+            let mut child = supervisor.start(&name, &command)?;
+            let end = end_of(&child)?;
             let mut ended = false;
             while !ended {
-                let on = |fd, flags| PollFd::new(fd, flags);
-                // Its end of the socket pair is closed when it ends, even if it has told nothing.
-                let mut ready =
-                    vec![on(supervisor.socket.as_fd(), PollFlags::POLLIN), on(lifeline.as_fd(), PollFlags::empty())];
-                ready.extend(supervisor.process.as_ref().map(|process| on(process.as_fd(), PollFlags::POLLIN)));
+                let mut ready = [(supervisor.socket.as_fd(), PollFlags::POLLIN), (end.as_fd(), PollFlags::empty())]
+                    .map(|(fd, flags)| PollFd::new(fd, flags));
                 poll(&mut ready, PollTimeout::NONE)?;
-                ended = ready[1..].iter().any(|end| end.any() == Some(true));
-                // Before it is waited for: its number is its own until then.
+                ended = ready[1].any() == Some(true);
                 supervisor.read(child.id())?;
             }
-            supervisor.process = None;
             let status = child.wait()?;
             println!("process {} ends with {status}, {} descriptors stored", child.id(), supervisor.store.len());
             if status.success() {

@@ -3,102 +3,17 @@
 mod common;
 
 use std::{
-    env, fs,
-    io::{BufRead, BufReader, Read, Write},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    sync::{
-        OnceLock,
-        mpsc::{self, Receiver},
-    },
+    io::{BufRead, BufReader, Write},
+    process::{Command, Stdio},
+    sync::mpsc::{self, Receiver},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use common::{has_v6, skipped};
-
-const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// `target/<profile>/deps/examples-<hash>` has the examples in `target/<profile>/examples`. `cargo test` builds them,
-/// `cargo test --test examples` does not: then they are built here, once.
-fn example(name: &str) -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let dir = BUILT.get_or_init(|| {
-        let exe = env::current_exe().expect("the test's own path");
-        let profile = exe.ancestors().nth(2).expect("the profile's directory").to_owned();
-        let dir = profile.join("examples");
-        if names().iter().any(|name| !dir.join(name).exists()) {
-            let mut cargo = Command::new(env!("CARGO"));
-            cargo.args(["build", "--quiet", "--examples", "--manifest-path"]);
-            cargo.arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
-            let name = profile.file_name().and_then(|name| name.to_str()).expect("a profile's name");
-            cargo.args(["--profile", if name == "debug" { "dev" } else { name }]);
-            // <target>/<profile>, or <target>/<triple>/<profile> when cross-compiled.
-            let mut target = profile.parent().expect("the target directory");
-            if let Some(triple) = target.file_name().and_then(|n| n.to_str()).filter(|n| n.matches('-').count() >= 2) {
-                cargo.args(["--target", triple]);
-                target = target.parent().expect("the target directory");
-            }
-            let status = cargo.arg("--target-dir").arg(target).status().expect("cargo runs");
-            assert!(status.success(), "the examples do not build: {status}");
-        }
-        dir
-    });
-    dir.join(name)
-}
-
-fn names() -> Vec<String> {
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples");
-    let files = fs::read_dir(dir).expect("the examples' directory").map(|entry| entry.expect("an entry").path());
-    let mut names: Vec<_> = files
-        .filter(|path| path.extension().is_some_and(|ext| ext == "rs"))
-        .map(|path| path.file_stem().expect("a stem").to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
-}
-
-/// A process that ends with the test, whatever happens.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Running {
-    fn wait(&mut self, what: &str) -> std::process::ExitStatus {
-        let start = Instant::now();
-        loop {
-            if let Some(status) = self.0.try_wait().expect("wait") {
-                return status;
-            }
-            assert!(start.elapsed() < TIMEOUT, "{what} did not end within {TIMEOUT:?}");
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-fn drain(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
-    thread::spawn(move || {
-        let mut all = Vec::new();
-        let _ = from.read_to_end(&mut all);
-        String::from_utf8_lossy(&all).into_owned()
-    })
-}
-
-/// Runs a command to its end: standard output, standard error, and whether it succeeded.
-fn run(command: &mut Command) -> (String, String, bool) {
-    let what = format!("{command:?}");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut running = Running(command.spawn().unwrap_or_else(|error| panic!("{what}: {error}")));
-    let out = drain(running.0.stdout.take().expect("piped"));
-    let err = drain(running.0.stderr.take().expect("piped"));
-    let status = running.wait(&what);
-    (out.join().expect("no panic"), err.join().expect("no panic"), status.success())
-}
+use common::{
+    has_v6,
+    programs::{Program, TIMEOUT, absent, drain, example, names, run},
+};
 
 #[test]
 fn every_example_runs() {
@@ -163,7 +78,7 @@ fn hop_options_arrive_at_the_other_host() {
     let program = example("hop_options");
     let mut listener = Command::new(&program);
     listener.arg("listen").stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut listener = Running(far.run(|| listener.spawn()).expect("it starts"));
+    let mut listener = Program(far.run(|| listener.spawn()).expect("it starts"));
     let out = drain(listener.0.stdout.take().expect("piped"));
     let to = format!("{}%veth1", link_local(2));
     // Until it listens nothing arrives; one arrives at most.
@@ -239,7 +154,7 @@ fn cmsgdump_explains_its_arguments() {
 }
 
 struct Dump {
-    process: Running,
+    process: Program,
     lines: Receiver<String>,
     port: String,
 }
@@ -248,7 +163,7 @@ impl Dump {
     fn start(count: usize) -> Self {
         let mut command = Command::new(example("cmsgdump"));
         command.args(["0", "--count", &count.to_string()]).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut process = Running(command.spawn().expect("cmsgdump starts"));
+        let mut process = Program(command.spawn().expect("cmsgdump starts"));
         let out = BufReader::new(process.0.stdout.take().expect("piped"));
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
@@ -266,14 +181,6 @@ impl Dump {
         assert!(self.process.wait("cmsgdump").success());
         assert_eq!(self.lines.iter().next(), None, "more lines than datagrams");
     }
-}
-
-fn absent(program: &str, argument: &str) -> bool {
-    let found = Command::new(program).arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if found.is_err() {
-        skipped(format_args!("SKIPPED: {program} is not installed, nothing is tested with it"));
-    }
-    found.is_err()
 }
 
 #[track_caller]
@@ -338,7 +245,7 @@ fn cmsgdump_hears_nc() {
     ] {
         let mut nc = Command::new("nc");
         nc.args(["-u", to, &dump.port]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut nc = Running(nc.spawn().expect("nc starts"));
+        let mut nc = Program(nc.spawn().expect("nc starts"));
         nc.0.stdin.as_mut().expect("piped").write_all(b"hello from nc\n").expect("nc reads");
         let line = dump.line();
         assert_all(&line, &parts);
@@ -358,7 +265,7 @@ fn cmsgdump_hears_dig() {
         dig.args([&format!("@{to}"), "-p", &dump.port, "+tries=1", "+time=1", "+noedns", "cmsg.example", "TXT"]);
         dig.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         // It waits in vain for an answer.
-        let _dig = Running(dig.spawn().expect("dig starts"));
+        let _dig = Program(dig.spawn().expect("dig starts"));
         let line = dump.line();
         assert_all(&line, &parts);
         // Header of 12 bytes, name of 14, type TXT (16), class IN.

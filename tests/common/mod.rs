@@ -13,6 +13,7 @@ pub mod namespace;
 pub mod pairs;
 #[cfg(target_os = "linux")]
 pub mod pipes;
+pub mod programs;
 #[cfg(target_os = "linux")]
 pub mod raw;
 #[cfg(target_os = "linux")]
