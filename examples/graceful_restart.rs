@@ -16,7 +16,7 @@ use std::{
         fd::AsFd,
         unix::net::{UnixListener, UnixStream},
     },
-    process::{Child, Command, Stdio, id},
+    process::{Child, ChildStdout, Command, Stdio, id},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
@@ -108,34 +108,44 @@ fn ask(server: SocketAddr) -> io::Result<String> {
     answer.strip_suffix(" answers me\n").map(str::to_owned).ok_or(ErrorKind::UnexpectedEof.into())
 }
 
-fn start(path: &str) -> io::Result<(Child, String)> {
-    let mut server = Command::new(std::env::current_exe()?);
-    let mut server = server.args(["serve", path]).stdout(Stdio::piped()).spawn()?;
-    let mut line = String::new();
-    // One byte after the other: what comes behind the line is left for `drain`.
-    for byte in server.stdout.as_mut().expect("piped").bytes() {
-        match byte? {
-            b'\n' => break,
-            byte => line.push(byte.into()),
-        }
+/// A server that another process is.
+struct Server {
+    process: Child,
+    out: BufReader<ChildStdout>,
+    name: String,
+    addr: SocketAddr,
+}
+
+impl Server {
+    fn start(path: &str) -> io::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        let mut process = command.args(["serve", path]).stdout(Stdio::piped()).spawn()?;
+        let (mut out, mut line) = (BufReader::new(process.stdout.take().expect("piped")), String::new());
+        out.read_line(&mut line)?;
+        print!("{line}");
+        let parts = line.trim_end().split_once(" serves ").and_then(|(name, addr)| Some((name, addr.parse().ok()?)));
+        let (name, addr) = parts.ok_or(ErrorKind::InvalidData)?;
+        Ok(Self { process, out, name: name.to_owned(), addr })
     }
-    println!("{line}");
-    Ok((server, line))
+
+    /// Waits until it ends, which it does by itself when it has been replaced.
+    fn end(mut self) -> io::Result<()> {
+        let mut rest = String::new();
+        let said = self.out.read_to_string(&mut rest);
+        let status = self.process.wait()?;
+        said?;
+        print!("{rest}");
+        if status.success() { Ok(()) } else { Err(io::Error::other(status.to_string())) }
+    }
 }
 
 /// Replaces the server three times; each time when the new one has answered.
-fn replace(path: &str, first: Child, addr: SocketAddr) -> io::Result<Child> {
-    let mut server = first;
+fn replace(mut server: Server, path: &str) -> io::Result<Server> {
     for _ in 0..3 {
-        let (next, line) = start(path)?;
-        let name = line.split(" serves").next().unwrap_or_default();
+        let next = Server::start(path)?;
         // For a moment both answer, and then the new one alone.
-        while ask(addr)? != name {}
-        let mut before = std::mem::replace(&mut server, next);
-        let mut rest = String::new();
-        before.stdout.take().expect("piped").read_to_string(&mut rest)?;
-        print!("{rest}");
-        assert!(before.wait()?.success());
+        while ask(next.addr)? != next.name {}
+        std::mem::replace(&mut server, next).end()?;
     }
     Ok(server)
 }
@@ -143,8 +153,8 @@ fn replace(path: &str, first: Child, addr: SocketAddr) -> io::Result<Child> {
 fn show() -> io::Result<()> {
     let path = std::env::temp_dir().join(format!("graceful_restart.{}", id()));
     let path = path.to_str().ok_or(ErrorKind::InvalidInput)?;
-    let (server, line) = start(path)?;
-    let addr: SocketAddr = line.rsplit(' ').next().and_then(|addr| addr.parse().ok()).ok_or(ErrorKind::InvalidData)?;
+    let server = Server::start(path)?;
+    let addr = server.addr;
     ask(addr)?;
     let end = AtomicBool::new(false);
     let client = || -> io::Result<u32> {
@@ -157,17 +167,18 @@ fn show() -> io::Result<()> {
     };
     thread::scope(|scope| {
         let clients = [scope.spawn(client), scope.spawn(client)];
-        let last = replace(path, server, addr);
+        let last = replace(server, path);
         end.store(true, Ordering::Relaxed);
-        for client in clients {
-            let answered = client.join().expect("no panic")?;
-            println!("a client: {answered} connections, every one answered");
-        }
+        let answered = clients.map(|client| client.join().expect("no panic"));
         let mut last = last?;
-        last.kill()?;
-        last.wait().map(drop)
-    })?;
-    fs::remove_file(path)
+        last.process.kill()?;
+        last.process.wait()?;
+        for answered in answered {
+            println!("a client: {} connections, every one answered", answered?);
+        }
+        Ok(())
+    })
+    .and_then(|()| fs::remove_file(path))
 }
 
 fn main() -> io::Result<()> {
