@@ -38,7 +38,7 @@ mod linux {
     };
 
     use ancillary::{
-        ControlBuf, MsgHdr, SocketExt,
+        ControlBuf, MsgHdr, SockAddr, SocketExt,
         message::{OrigDst, PktInfo},
         set_option,
     };
@@ -57,7 +57,7 @@ mod linux {
     }
 
     /// Asks the server in our own name, and answers in its.
-    fn relay(proxy: &UdpSocket, client: SocketAddr, server: SocketAddr, question: &[u8]) -> io::Result<()> {
+    fn relay(proxy: &UdpSocket, client: &SockAddr, server: SocketAddr, question: &[u8]) -> io::Result<usize> {
         let upstream = UdpSocket::bind(if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
         upstream.set_read_timeout(Some(PATIENCE))?;
         upstream.connect(server)?;
@@ -65,30 +65,31 @@ mod linux {
         let mut answer = vec![0; 65536];
         let len = upstream.recv(&mut answer)?;
         if server.port() == proxy.local_addr()?.port() {
-            MsgHdr::new().to(client).data(&answer[..len]).control(PktInfo::source(server.ip())).send(proxy)?;
+            MsgHdr::new().to(client).data(&answer[..len]).control(PktInfo::source(server.ip())).send(proxy)
         } else {
             // A control message chooses the address, not the port.
             let socket = Socket::new(Domain::for_address(server), Type::DGRAM, None)?;
             make_transparent(&socket, server.is_ipv6())?;
             socket.set_reuse_address(true)?;
             socket.bind(&server.into())?;
-            MsgHdr::new().to(client).data(&answer[..len]).send(&socket)?;
+            MsgHdr::new().to(client.as_inet_canonical()).data(&answer[..len]).send(&socket)
         }
-        println!("{client} asked {server}: {} bytes, answered with {len}", question.len());
-        Ok(())
     }
 
     fn serve(proxy: &UdpSocket) -> io::Result<()> {
         let (mut data, mut control) = ([0; 65536], ControlBuf::<OrigDst>::new());
         loop {
             let message = proxy.recv_msg(&mut data, &mut control)?;
-            let Some(client) = message.peer().and_then(|peer| peer.as_inet_canonical()) else { continue };
-            let Some(OrigDst(server)) = message.extract() else { continue };
+            let (Some(&client), Some(OrigDst(server))) = (message.peer(), message.extract()) else { continue };
             let (proxy, question) = (proxy.try_clone()?, message.data().to_vec());
             // One client's trouble is not that of the others.
             thread::spawn(move || {
-                relay(&proxy, client, server, &question)
-                    .unwrap_or_else(|error| println!("{client} asked {server}: {error}"));
+                let outcome = match relay(&proxy, &client, server, &question) {
+                    Ok(len) => format!("answered with {len}"),
+                    Err(error) => error.to_string(),
+                };
+                let client = client.as_inet_canonical().map_or(client.to_string(), |client| client.to_string());
+                println!("{client} asked {server}: {} bytes, {outcome}", question.len());
             });
         }
     }
