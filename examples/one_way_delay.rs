@@ -39,7 +39,7 @@ mod linux {
 
     /// Nanoseconds since 1970, until 2262.
     fn nanos(stamp: Timestamp) -> i64 {
-        stamp.seconds() * 1_000_000_000 + i64::from(stamp.subsec_nanos())
+        stamp.as_nanos() as i64
     }
 
     /// Answers each number with itself and when it came; 0 if nobody stamped it.

@@ -218,7 +218,8 @@ macro_rules! buffer {
             ///
             /// # Errors
             ///
-            /// The kernel's reason for sending a number instead: EMFILE, ESRCH.
+            /// The kernel's reason for sending a number instead: EMFILE, ESRCH (before Linux 6.16, of a sender that has gone:
+            /// nothing that should end a server).
             #[cfg(linux_like)]
             #[doc(alias = "SCM_PIDFD")]
             pub fn take_pidfd(&mut self) -> io::Result<Option<OwnedFd>> {

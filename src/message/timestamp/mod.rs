@@ -109,6 +109,18 @@ impl Timestamp {
         self.nanos
     }
 
+    /// Nanoseconds since 1970: the difference of two is the time between them, whichever is the earlier.
+    ///
+    /// ```
+    /// use ancillary::message::Timestamp;
+    ///
+    /// let (sent, arrived) = (Timestamp::new(9, 999_999_000).unwrap(), Timestamp::new(10, 250).unwrap());
+    /// assert_eq!(arrived.as_nanos() - sent.as_nanos(), 1_250);
+    /// ```
+    pub const fn as_nanos(self) -> i128 {
+        self.secs as i128 * 1_000_000_000 + self.nanos as i128
+    }
+
     /// The same as the standard library's type; `None` before 1970 where it cannot say.
     pub fn to_system_time(self) -> Option<SystemTime> {
         let whole = Duration::from_secs(self.secs.unsigned_abs());
