@@ -193,7 +193,12 @@ pub struct QueuedError<'a, L = (), D = ()> {
     received: Received<'a, L, D>,
 }
 
-impl<L, D> QueuedError<'_, L, D> {
+impl<'a, L, D> QueuedError<'a, L, D> {
+    #[cfg(feature = "tokio")]
+    pub(crate) fn new(error: ExtendedError, received: Received<'a, L, D>) -> Self {
+        Self { error, received }
+    }
+
     /// What happened.
     #[inline]
     #[must_use]

@@ -145,6 +145,9 @@ pub mod parser;
 pub mod rfc3542;
 pub mod stream;
 
+#[cfg(feature = "tokio")]
+pub mod tokio;
+
 mod addr;
 mod control;
 mod error;

@@ -5,6 +5,8 @@ mod received;
 
 pub use exact::RecvExact;
 pub use received::Received;
+#[cfg(feature = "tokio")]
+pub(crate) use received::Said;
 
 use std::{
     fmt,
@@ -195,8 +197,35 @@ impl<'a> MsgHdrMut<'a> {
         control: &'c mut C,
     ) -> io::Result<Received<'c, C::List, &'d [u8]>> {
         let (mut inbox, capacity) = (control.inbox().0, data.len());
-        let (arrival, data) = inbox.recv_uninit(socket, data, self.ask(false))?;
+        let (arrival, data) = inbox.recv_uninit(socket, data, self.ask(false)).map_err(|(error, _)| error)?;
         Ok(Received::new(inbox, socket, arrival, || capacity, &*data))
+    }
+
+    /// The same, of which the message and its data can leave a closure around readiness. `room` is empty after a success.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn try_recv_uninit<'d, C: ControlBuffer>(
+        &self,
+        socket: &(impl AsFd + ?Sized),
+        room: &mut &'d mut [MaybeUninit<u8>],
+        control: &mut C,
+    ) -> io::Result<(Said, &'d [u8])> {
+        let (mut inbox, capacity) = (control.inbox().0, room.len());
+        match inbox.recv_uninit(socket, std::mem::take(room), self.ask(false)) {
+            Ok((arrival, data)) => {
+                let received = Received::<C::List, ()>::new(inbox, socket, arrival, || capacity, ());
+                Ok((received.said(), data))
+            }
+            Err((error, data)) => {
+                *room = data;
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether the next receive will fail without a call.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_refused(&self) -> bool {
+        self.error.is_some() || self.slices.count() > sys::MAX_SLICES
     }
 }
 

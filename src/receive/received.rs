@@ -35,6 +35,16 @@ pub struct Received<'a, L = (), D = ()> {
     list: PhantomData<fn() -> L>,
 }
 
+/// A [`Received`] without what it borrows.
+#[cfg(feature = "tokio")]
+#[derive(Clone, Copy)]
+pub(crate) struct Said {
+    len: usize,
+    full_len: usize,
+    flags: MsgFlags,
+    eof: bool,
+}
+
 impl<'a, L: RecvList, D> Received<'a, L, D> {
     #[inline(always)]
     pub(super) fn new(
@@ -58,6 +68,19 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
             }
         }
         let len = arrival.written;
+        Self { inbox, len, full_len, flags, eof, bytes: data, list: PhantomData }
+    }
+
+    /// What the receive said, which can leave a closure around readiness.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn said(&self) -> Said {
+        Said { len: self.len, full_len: self.full_len, flags: self.flags, eof: self.eof }
+    }
+
+    /// The message of the last receive into this inbox, which said so.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn again(inbox: InboxMut<'a>, said: Said, data: D) -> Self {
+        let Said { len, full_len, flags, eof } = said;
         Self { inbox, len, full_len, flags, eof, bytes: data, list: PhantomData }
     }
 

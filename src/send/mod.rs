@@ -115,6 +115,12 @@ impl<'a> MsgHdr<'a> {
         self
     }
 
+    /// What the builder refused and no socket will take.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn refused(&self) -> Option<EncodeError> {
+        self.failure.map(|failure| failure.error).filter(|error| !matches!(error, EncodeError::Gather { .. }))
+    }
+
     #[cfg(linux_like)]
     pub(crate) fn current_flags(&self) -> SendFlags {
         self.flags

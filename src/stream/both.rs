@@ -97,6 +97,11 @@ impl<'fd, S: AsFd> FdStream<'fd, S> {
         &mut self.writer
     }
 
+    #[cfg(feature = "tokio")]
+    pub(crate) fn parts_mut(&mut self) -> (&S, &mut FdReader, &mut FdWriter<'fd>) {
+        (&self.socket, &mut self.reader, &mut self.writer)
+    }
+
     /// See [`FdWriter::queue`].
     ///
     /// # Errors

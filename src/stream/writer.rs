@@ -232,7 +232,8 @@ impl<'fd> FdWriter<'fd> {
         Ok(taken)
     }
 
-    fn room(&self) -> usize {
+    /// Bytes that [`write`](Self::write) takes without sending any.
+    pub(crate) fn room(&self) -> usize {
         self.capacity.saturating_sub(self.bytes.len())
     }
 

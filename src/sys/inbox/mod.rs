@@ -183,19 +183,22 @@ impl<'a> InboxMut<'a> {
         Ok(arrival)
     }
 
-    /// Receives into one buffer and returns the part that was written.
+    /// Receives into one buffer and returns the part that was written; a call that fails gives the buffer back.
     #[inline(always)]
     pub(crate) fn recv_uninit<'d>(
         &mut self,
         socket: &(impl AsFd + ?Sized),
         data: &'d mut [MaybeUninit<u8>],
         ask: Recv,
-    ) -> io::Result<(Arrival, &'d mut [u8])> {
+    ) -> Result<(Arrival, &'d mut [u8]), (io::Error, &'d mut [MaybeUninit<u8>])> {
         if ask.flags & !WRITES_WHAT_IT_COUNTS != 0 {
             data.fill(MaybeUninit::new(0));
         }
         let mut iov = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: data.len() };
-        let arrival = self.recv_raw(socket, &mut iov, 1, || data.len(), ask)?;
+        let arrival = match self.recv_raw(socket, &mut iov, 1, || data.len(), ask) {
+            Ok(arrival) => arrival,
+            Err(error) => return Err((error, data)),
+        };
         let len = arrival.written.min(data.len());
         // SAFETY: 1. `len` is at most the length of `data`, borrowed exclusively for 'd; 2. recvmsg(2): the return
         // value is the number of bytes written, but for the flags above, under which all has been zeroed.
@@ -479,7 +482,7 @@ pub(crate) fn recv_buf_mut(
     // SAFETY: `chunk_mut` gives an exclusive borrow, and nothing but the kernel's or zero bytes is written to it,
     // so initialised memory is never made uninitialised.
     let chunk = unsafe { buf.chunk_mut().as_uninit_slice_mut() };
-    let (arrival, written) = inbox.recv_uninit(socket, chunk, ask)?;
+    let (arrival, written) = inbox.recv_uninit(socket, chunk, ask).map_err(|(error, _)| error)?;
     let len = written.len();
     // SAFETY: `recv_uninit` has initialised the first `len` bytes of the chunk.
     unsafe { buf.advance_mut(len) };
