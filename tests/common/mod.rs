@@ -18,6 +18,8 @@ pub mod programs;
 pub mod raw;
 #[cfg(target_os = "linux")]
 pub mod running;
+#[cfg(feature = "tokio")]
+pub mod runtimes;
 
 use std::{
     collections::BTreeMap,
