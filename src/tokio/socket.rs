@@ -20,7 +20,7 @@ use crate::error_queue::QueuedError;
 use crate::{
     FdMessage, MsgHdr, SocketExt,
     control::ControlBuffer,
-    message::{BorrowFd, ScmRights},
+    message::ScmRights,
     receive::{MsgHdrMut, Received},
 };
 
@@ -68,15 +68,15 @@ pub trait AsyncSocket: AsFd + Sync {
     /// [`SocketExt::recv_msg`], awaited.
     ///
     /// ```
-    /// use ancillary::{ControlBuf, SocketExt, message::ScmRights, tokio::AsyncSocket};
+    /// use ancillary::{ControlBuf, SocketExt, message::ScmRightsSpace, tokio::AsyncSocket};
     /// use tokio::net::UnixStream;
     ///
     /// # fn main() -> std::io::Result<()> {
     /// # tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
     /// let (a, b) = UnixStream::pair()?;
-    /// a.send_fds_async(b"ours", [&a, &b]).await?;
+    /// a.send_fds_async(b"ours", &[&a, &b]).await?;
     ///
-    /// let (mut data, mut control) = ([0; 64], ControlBuf::<ScmRights>::new());
+    /// let (mut data, mut control) = ([0; 64], ControlBuf::<ScmRightsSpace<2>>::new());
     /// let mut message = b.recv_msg_async(&mut data, &mut control).await?;
     /// let [first, second] = message.take_fds_exact()?;
     /// assert_eq!(message.data(), b"ours");
@@ -153,19 +153,16 @@ pub trait AsyncSocket: AsFd + Sync {
         io(self, Interest::READABLE, || self.recv_fds(data))
     }
 
-    /// [`SocketExt::send_fds`], awaited.
+    /// [`SocketExt::send_fds`], awaited, of a slice: `&[&a, &b]`, `&fds`.
     ///
     /// # Errors
     ///
     /// As there.
-    fn send_fds_async<'fd, I>(
+    fn send_fds_async<'fd, F: AsFd>(
         &self,
         data: &'fd [u8],
-        fds: impl IntoIterator<IntoIter = I>,
-    ) -> impl Future<Output = io::Result<usize>> + Send
-    where
-        I: Iterator<Item: BorrowFd<'fd>> + Clone,
-    {
+        fds: &'fd [F],
+    ) -> impl Future<Output = io::Result<usize>> + Send {
         let mut message = MsgHdr::new();
         message.data(data).control(ScmRights::new(fds));
         async move { message.send_async(self).await }
