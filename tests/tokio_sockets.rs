@@ -263,7 +263,10 @@ fn batches_go_and_come() {
             let mut numbers = 0..10;
             while numbers.len() > 0 {
                 for (message, number) in batch.recv_async(&b).await.unwrap().zip(&mut numbers) {
-                    assert_eq!((message.data(), message.get::<HopLimit>()), (&[round, number][..], Some(HopLimit(number + 1))));
+                    assert_eq!(
+                        (message.data(), message.get::<HopLimit>()),
+                        (&[round, number][..], Some(HopLimit(number + 1)))
+                    );
                     assert!(own(message.peer().and_then(|peer| peer.as_inet())));
                 }
             }

@@ -146,10 +146,7 @@ pub trait AsyncSocket: AsFd + Sync {
     /// # Errors
     ///
     /// As there.
-    fn recv_fds_async<const N: usize>(
-        &self,
-        data: &mut [u8],
-    ) -> impl Future<Output = io::Result<FdMessage<N>>> + Send {
+    fn recv_fds_async<const N: usize>(&self, data: &mut [u8]) -> impl Future<Output = io::Result<FdMessage<N>>> + Send {
         io(self, Interest::READABLE, || self.recv_fds(data))
     }
 
