@@ -27,6 +27,9 @@ pub fn example(name: &str) -> PathBuf {
             let mut cargo = Command::new(env!("CARGO"));
             cargo.args(["build", "--quiet", "--examples", "--manifest-path"]);
             cargo.arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
+            if cfg!(feature = "tokio") {
+                cargo.args(["--features", "tokio"]);
+            }
             let name = profile.file_name().and_then(|name| name.to_str()).expect("a profile's name");
             cargo.args(["--profile", if name == "debug" { "dev" } else { name }]);
             // <target>/<profile>, or <target>/<triple>/<profile> when cross-compiled.
@@ -50,6 +53,7 @@ pub fn names() -> Vec<String> {
     let mut names: Vec<_> = files
         .filter(|path| path.extension().is_some_and(|ext| ext == "rs"))
         .map(|path| path.file_stem().expect("a stem").to_string_lossy().into_owned())
+        .filter(|name| cfg!(feature = "tokio") || name != "over_tokio")
         .collect();
     names.sort();
     names
