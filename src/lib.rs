@@ -136,6 +136,7 @@
 //! [`SocketExt::recv_msg_buf`].
 
 #![deny(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod batch;
 pub mod cmsg;

@@ -30,7 +30,11 @@ fn ask(socket: &UdpSocket) {
 
 fn drain(socket: &UdpSocket) -> usize {
     let mut control = ControlBuf::<ExtendedError>::new();
-    socket.error_queue().unwrap().drain(&mut [0; 64], &mut control, |entry| assert_eq!(entry.data(), b"anyone?")).unwrap()
+    socket
+        .error_queue()
+        .unwrap()
+        .drain(&mut [0; 64], &mut control, |entry| assert_eq!(entry.data(), b"anyone?"))
+        .unwrap()
 }
 
 /// How many events there are without waiting: errors all.

@@ -26,14 +26,11 @@ impl MsgHdrMut<'_> {
     /// # Errors
     ///
     /// As there, but `WouldBlock`.
-    pub async fn recv_async<'c, S: AsyncSocket + ?Sized, C: ControlBuffer>(
+    pub async fn recv_async<'c, S: AsyncSocket + ?Sized, C: ControlBuffer + Send>(
         &mut self,
         socket: &S,
         control: &'c mut C,
-    ) -> io::Result<Received<'c, C::List>>
-    where
-        C: Send,
-    {
+    ) -> io::Result<Received<'c, C::List>> {
         if self.is_refused() {
             return self.recv(socket, control);
         }
@@ -70,15 +67,12 @@ impl RecvExact {
     /// # Errors
     ///
     /// As there, but `WouldBlock`.
-    pub async fn recv_async<'c, S: AsyncSocket + ?Sized, C: ControlBuffer>(
+    pub async fn recv_async<'c, S: AsyncSocket + ?Sized, C: ControlBuffer + Send>(
         &mut self,
         socket: &S,
         data: &mut [u8],
         control: &'c mut C,
-    ) -> io::Result<Received<'c, C::List>>
-    where
-        C: Send,
-    {
+    ) -> io::Result<Received<'c, C::List>> {
         if data.len() <= self.received() {
             return self.recv(socket, data, control);
         }

@@ -135,6 +135,9 @@ pub(crate) struct Arrival {
     pub(crate) flags: c_int,
 }
 
+/// Why nothing has been received, and the buffer.
+type Unfilled<'d> = (io::Error, &'d mut [MaybeUninit<u8>]);
+
 /// A borrowed inbox, whatever its storage.
 pub(crate) struct InboxMut<'a> {
     head: &'a mut Head,
@@ -190,7 +193,7 @@ impl<'a> InboxMut<'a> {
         socket: &(impl AsFd + ?Sized),
         data: &'d mut [MaybeUninit<u8>],
         ask: Recv,
-    ) -> Result<(Arrival, &'d mut [u8]), (io::Error, &'d mut [MaybeUninit<u8>])> {
+    ) -> Result<(Arrival, &'d mut [u8]), Unfilled<'d>> {
         if ask.flags & !WRITES_WHAT_IT_COUNTS != 0 {
             data.fill(MaybeUninit::new(0));
         }
