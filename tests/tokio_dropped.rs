@@ -248,10 +248,10 @@ fn a_message_that_is_dropped_leaves_its_descriptors_where_they_are_closed() {
             let (mut data, mut control) = ([0; 4], ControlBuf::<ScmRightsSpace<4>>::new());
             let before = open_count();
             a.send_fds_async(b"one", &[&a, &a]).await.unwrap();
-            drop(b.recv_msg_async(&mut data, &mut control).await.unwrap());
+            b.recv_msg_async(&mut data, &mut control).await.unwrap();
             assert_eq!((control.fds().count(), open_count()), (2, before + 2));
             a.send_fds_async(b"two", &[&a]).await.unwrap();
-            drop(b.recv_msg_async(&mut data, &mut control).await.unwrap());
+            b.recv_msg_async(&mut data, &mut control).await.unwrap();
             assert_eq!((control.fds().count(), open_count()), (1, before + 1));
             control.clear();
             assert_eq!(open_count(), before);
