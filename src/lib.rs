@@ -123,17 +123,24 @@
 //!
 //! # Readiness
 //!
-//! Everything works on non-blocking sockets, so on those of tokio (`try_io`, `async_io`), mio and async-io:
-//! `WouldBlock` is returned as it is. Where a closure cannot return a [`Received`], it returns the length; the
-//! messages, the descriptors and the peer are read from the control buffer afterwards ([`ControlBuf::extract`],
-//! [`ControlBuf::take_fds`], [`ControlBuf::peer`]). [`RecvExact`] and [`MsgHdr::skip`] are the state between two
-//! events.
+//! With the feature `tokio` every call that sends or receives can be awaited on the sockets of tokio: the module `tokio`.
+//!
+//! Everything works on non-blocking sockets, so on those of mio, async-io and polling as well (`examples/over_mio.rs`,
+//! `examples/over_async_io.rs`): `WouldBlock` is returned as it is. Where a closure cannot return a [`Received`], it returns
+//! the length; the messages, the descriptors and the peer are read from the control buffer afterwards
+//! ([`ControlBuf::extract`], [`ControlBuf::take_fds`], [`ControlBuf::peer`]). [`RecvExact`] and [`MsgHdr::skip`] are the
+//! state between two events.
+//!
+//! An entry of the error queue is an event of its own, `EPOLLERR`, which comes unasked: mio's `is_error`, polling's
+//! `is_err`, tokio's `Interest::ERROR`. By level, and with each new registration, it is told until the queue is empty; by
+//! edges once for each entry. async-io and polling count it as readable and writable, so drain the queue there before
+//! waiting, or the wait ends at once, again and again. mio and tokio do not: who waits for messages alone is not woken.
 //!
 //! # Platforms and features
 //!
 //! Linux is tested, glibc and musl; Android, macOS, FreeBSD, NetBSD, OpenBSD and illumos are type-checked, with the
 //! same types over their own messages. The feature `bytes` (default) adds [`MsgHdr::buf`] and
-//! [`SocketExt::recv_msg_buf`].
+//! [`SocketExt::recv_msg_buf`]; the feature `tokio` adds the module of that name.
 
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -261,7 +261,7 @@ fn batches_go_and_come() {
             }
             assert_eq!(out.send_async(&a).await.unwrap(), 10);
             let mut numbers = 0..10;
-            while numbers.len() > 0 {
+            while !numbers.is_empty() {
                 for (message, number) in batch.recv_async(&b).await.unwrap().zip(&mut numbers) {
                     assert_eq!(
                         (message.data(), message.get::<HopLimit>()),

@@ -45,7 +45,7 @@
 //!
 //! On a non-blocking socket every call returns `WouldBlock` when it can do no more, has lost nothing, and is made again
 //! when the socket is ready: with poll(2), epoll, mio (the stream is [`AsFd`](std::os::fd::AsFd) and `AsRawFd`), or tokio
-//! (its own streams, and `AsyncFd` of anything). With edges instead of levels, read until `WouldBlock`. The `try_` forms
+//! (its own streams, and `AsyncFd` of anything; the feature `tokio` has these calls ready-made). With edges instead of levels, read until `WouldBlock`. The `try_` forms
 //! do not wait on a blocking socket either.
 //!
 //! ```
