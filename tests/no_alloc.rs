@@ -101,6 +101,54 @@ fn nothing_is_allocated_per_message() {
     descriptors();
     stream_of_descriptors();
     batches();
+    #[cfg(feature = "tokio")]
+    awaited();
+}
+
+#[cfg(feature = "tokio")]
+fn awaited() {
+    use ancillary::{
+        stream::{FdReader, FdWriter},
+        tokio::AsyncSocket,
+    };
+    use tokio::net::{UnixDatagram, UnixStream};
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    runtime.block_on(async {
+        let (a, b) = UnixDatagram::pair().unwrap();
+        let (mut data, mut control) = ([0; 16], ControlBuf::<ScmRightsSpace<4>>::new());
+        let (mut room, mut batch) = (SendBatch::new(4), RecvBatch::<ScmRightsSpace<4>>::new(4, 16));
+        let ((c, d), mut out, mut incoming) = (UnixStream::pair().unwrap(), FdWriter::new(), FdReader::new());
+        // What is made once: queues of the stream, and whatever tokio keeps.
+        for made in [false, true] {
+            let before = COUNT.get();
+            for _ in 0..TIMES {
+                let mut received = std::pin::pin!(b.recv_msg_async(&mut data, &mut control));
+                std::future::poll_fn(|cx| {
+                    assert!(received.as_mut().poll(cx).is_pending());
+                    std::task::Poll::Ready(())
+                })
+                .await;
+                a.send_fds_async(b"data", &[&a, &b]).await.unwrap();
+                let mut message = received.await.unwrap();
+                assert_eq!((message.data(), message.take_fds().count()), (&b"data"[..], 2));
+
+                let mut messages = room.begin();
+                for data in [b"one", b"two"] {
+                    messages.message().data(data).queue().unwrap();
+                }
+                assert_eq!(messages.send_all_async(&a).await.unwrap(), 2);
+                assert_eq!(batch.recv_async(&b).await.unwrap().map(|message| message.len()).sum::<usize>(), 6);
+
+                out.queue(b"message", [&a]).unwrap();
+                out.flush_async(&c).await.unwrap();
+                assert_eq!(incoming.fill_async(&d).await.unwrap(), 7);
+                incoming.consume(7);
+                assert!(incoming.pop_fd().is_some());
+            }
+            assert!(!made || COUNT.get() == before, "{} allocations in {TIMES} times", COUNT.get() - before);
+        }
+    });
 }
 
 fn bytes_alone() {
