@@ -20,8 +20,8 @@ use crate::{
 
 /// With the feature `tokio`. Dropped before they are ready, these futures have received nothing.
 impl MsgHdrMut<'_> {
-    /// [`recv`](Self::recv), awaited. With [`RecvFlags::ERRQUEUE`](crate::RecvFlags::ERRQUEUE) it would wait for the wrong
-    /// thing: [`recv_error_async`](AsyncSocket::recv_error_async) waits for errors.
+    /// [`recv`](Self::recv), awaited. With `RecvFlags::ERRQUEUE` it would wait for the wrong thing:
+    /// [`AsyncSocket`]'s `recv_error_async` waits for errors.
     ///
     /// # Errors
     ///
