@@ -419,10 +419,58 @@ impl fmt::Display for ScopeError {
     }
 }
 
+/// A message of [`pinned`](crate::pinned) is asked for what it cannot do now, or a completion is none of its own.
+#[cfg(linux_like)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum PinnedError {
+    /// The kernel has it: a request has been started, and its completion not been reported.
+    InFlight,
+    /// A completion was reported, and no request has been started.
+    NotInFlight,
+    /// A completion was reported, and the kernel has written no message: it was another's.
+    NotCompleted,
+    /// There is no message to send: none has been set, or it has been sent.
+    NotSet,
+    /// The buffers have not been registered.
+    NotRegistered,
+    /// The completion's flags name no buffer of these.
+    Buffer {
+        /// The flags.
+        flags: u32,
+    },
+    /// The bytes are fewer than the message says.
+    Short {
+        /// Bytes needed.
+        needed: usize,
+        /// Bytes there are.
+        found: usize,
+    },
+}
+
+#[cfg(linux_like)]
+impl fmt::Display for PinnedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::InFlight => f.write_str("expected a message that the kernel does not have, found one in flight"),
+            Self::NotInFlight => f.write_str("expected a message in flight, found a completion of no request"),
+            Self::NotCompleted => {
+                f.write_str("expected a message that the kernel has written, found a completion of another request")
+            }
+            Self::NotSet => f.write_str("expected a message to send, found none"),
+            Self::NotRegistered => f.write_str("expected registered buffers, found none"),
+            Self::Buffer { flags } => write!(f, "expected a buffer of these, found completion flags {flags:#x}"),
+            Self::Short { needed, found } => write!(f, "expected {needed} bytes of a message, found {found}"),
+        }
+    }
+}
+
 macro_rules! into_io_error {
-    ($($error:ty => $kind:ident,)+) => {$(
+    ($($(#[$attribute:meta])? $error:ty => $kind:ident,)+) => {$(
+        $(#[$attribute])?
         impl Error for $error {}
 
+        $(#[$attribute])?
         impl From<$error> for io::Error {
             #[cold]
             fn from(error: $error) -> Self {
@@ -441,4 +489,5 @@ into_io_error! {
     ShortReadError => UnexpectedEof,
     AddrError => InvalidInput,
     ScopeError => InvalidInput,
+    #[cfg(linux_like)] PinnedError => InvalidInput,
 }

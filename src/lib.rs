@@ -150,6 +150,8 @@ pub mod cmsg;
 pub mod interface;
 pub mod message;
 pub mod parser;
+#[cfg(linux_like)]
+pub mod pinned;
 pub mod rfc3542;
 pub mod stream;
 
@@ -175,6 +177,8 @@ mod zerocopy;
 pub use addr::{SockAddr, ToSockAddr};
 pub use cmsg::{ControlOut, RawCmsg};
 pub use control::{ControlBuf, ControlBuffer, ControlVec};
+#[cfg(linux_like)]
+pub use error::PinnedError;
 pub use error::{
     AddrError, DecodeError, EncodeError, FamilyError, FdCountError, ScopeError, ShortReadError, TruncatedError,
 };

@@ -11,13 +11,20 @@ pub(crate) use refused::{flags as refused_flags, other_name, without_data};
 pub use storage::{BatchSlot, Inline, Storage};
 
 use std::{
-    fmt, io,
+    fmt,
+    io::{self, IoSlice},
     os::fd::{AsFd, BorrowedFd},
 };
 
 use nix::libc;
 
-use crate::{addr::Name, cmsg::Cmsgs, error::EncodeError, flags::SendFlags, parser, sys};
+use crate::{
+    addr::{Name, SockAddr},
+    cmsg::Cmsgs,
+    error::EncodeError,
+    flags::SendFlags,
+    parser, sys,
+};
 
 /// A message to send (`struct msghdr`): destination, buffers to gather, control messages, flags.
 ///
@@ -214,6 +221,14 @@ impl<'a> MsgHdr<'a> {
     #[doc(alias = "msghdr")]
     #[inline(always)]
     pub fn with_raw<R>(&self, f: impl FnOnce(&libc::msghdr) -> R) -> Result<R, EncodeError> {
+        let (name, slices, control) = self.raw_parts()?;
+        Ok(sys::with_msghdr(name, slices, control, f))
+    }
+
+    /// Destination, data and control messages, if nothing is wrong with them.
+    #[inline(always)]
+    #[expect(clippy::type_complexity, reason = "the parts of a header")]
+    pub(crate) fn raw_parts(&self) -> Result<(Option<&SockAddr>, &[IoSlice<'a>], &[u8]), EncodeError> {
         let (slices, control) = (self.data_slices(), self.control_bytes());
         if let Some(Failure { error, .. }) = self.failure {
             return Err(error);
@@ -221,7 +236,7 @@ impl<'a> MsgHdr<'a> {
         if slices.len() > sys::MAX_SLICES {
             return Err(EncodeError::Slices { needed: slices.len(), available: sys::MAX_SLICES });
         }
-        Ok(sys::with_msghdr(self.name.get(), slices, control, f))
+        Ok((self.name.get(), slices, control))
     }
 }
 

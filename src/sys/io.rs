@@ -29,7 +29,7 @@ macro_rules! msghdr {
 pub(super) use msghdr;
 
 #[inline(always)]
-pub(super) fn zeroed_msghdr() -> libc::msghdr {
+pub(super) const fn zeroed_msghdr() -> libc::msghdr {
     // SAFETY: msghdr is integers and raw pointers; all zero is a value of each.
     unsafe { std::mem::MaybeUninit::zeroed().assume_init() }
 }

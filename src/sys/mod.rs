@@ -14,12 +14,16 @@ mod mmsg;
 mod name;
 mod out_batch;
 mod outbox;
+#[cfg(linux_like)]
+mod pinned;
 mod slices;
 
 pub(crate) use cheapest::send;
 #[cfg(feature = "bytes")]
 pub(crate) use inbox::recv_buf_mut;
 pub(crate) use inbox::{Arrival, FdCursor, HeapStorage, InBatch, InMessages, Inbox, InboxMut, InlineStorage, Recv};
+#[cfg(linux_like)]
+pub(crate) use inbox::{CONTROL_AT, Out, Provided, RecvPinned, Template};
 pub(crate) use io::{domain, ends_stream, is_stream, set_int_option, takes_parts, with_msghdr};
 #[cfg(linux_like)]
 pub(crate) use io::{int_option, option_bytes, sendmsg, set_option_bytes};
@@ -27,6 +31,8 @@ pub use name::SockAddr;
 pub(crate) use name::{FAMILY_AT, FAMILY_LEN};
 pub(crate) use out_batch::{OutBatch, OutSession, QueueError, Slot, rest_of};
 pub(crate) use outbox::{ByteRoom, ByteSink, InlineBytes, Outbox};
+#[cfg(linux_like)]
+pub(crate) use pinned::SendPinned;
 pub(crate) use slices::{INLINE_SLICES, InlineSlices, IoSlices, IoSlicesMut, SliceRoom};
 
 use nix::libc::{self, c_int};

@@ -11,7 +11,7 @@ mod sealed {
 
 pub(super) use sealed::Sealed;
 
-/// What [`ZeroCopy`](super::ZeroCopy) can send: owned bytes that stay where they are when their owner moves, and that
+/// What [`ZeroCopy`](super::ZeroCopy) and [`pinned::SendMsg`](crate::pinned::SendMsg) can send: owned bytes that stay where they are when their owner moves, and that
 /// nobody can change meanwhile.
 ///
 /// `Vec<u8>`, `Box<[u8]>`, `Arc<[u8]>`, `&'static [u8]`, `bytes::Bytes`; an array or a `Vec` of these is gathered.

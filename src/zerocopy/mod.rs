@@ -271,7 +271,8 @@ impl<B, L: RecvList> fmt::Debug for Completion<'_, B, L> {
     }
 }
 
-/// Why [`ZeroCopy::send`] has sent nothing, with the buffer.
+/// Why [`ZeroCopy::send`] has sent nothing, or [`SendMsg::set`](crate::pinned::SendMsg::set) has taken nothing, with the
+/// buffer.
 pub struct ZeroCopyError<B> {
     /// The reason.
     pub error: io::Error,

@@ -20,6 +20,8 @@ pub mod raw;
 pub mod running;
 #[cfg(feature = "tokio")]
 pub mod runtimes;
+#[cfg(uring)]
+pub mod uring;
 
 use std::{
     collections::BTreeMap,

@@ -5,10 +5,18 @@
 
 mod batch;
 mod fds;
+#[cfg(linux_like)]
+mod pinned;
+#[cfg(linux_like)]
+mod provided;
 mod storage;
 
 pub(crate) use batch::{InBatch, InMessages};
 pub(crate) use fds::FdCursor;
+#[cfg(linux_like)]
+pub(crate) use pinned::RecvPinned;
+#[cfg(linux_like)]
+pub(crate) use provided::{CONTROL_AT, Out, Provided, Template};
 pub(crate) use storage::{HeapStorage, InlineStorage};
 
 use std::{

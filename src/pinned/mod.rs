@@ -1,0 +1,48 @@
+//! Messages at stable addresses, for io_uring(7): the kernel goes on using them after the call that submits them.
+//!
+//! [`SendMsg`] and [`RecvMsg`] are one message each, [`RecvMsgMulti`] receives message after message with one request,
+//! [`RecvMsgOut`] reads such messages in buffers of another library's. They hand out the pointers that the crate
+//! [`io-uring`](https://docs.rs/io-uring) takes, and are told how requests ended; they submit nothing, and know no ring.
+//!
+//! # The promise
+//!
+//! To submit is `unsafe`, in every interface to io_uring. Who submits a pointer from here promises in that `unsafe`, beside
+//! what the interface itself asks for:
+//!
+//! * each `start` makes one request, of the operation that the type is for, and each `register` one registration;
+//! * the completions of that request are reported to `complete` of the same message, each once, and no others;
+//! * `withdraw` and `release` are called if what they say is true.
+//!
+//! The rest is safe, whatever is done: moving a message, sending it to another thread, forgetting or dropping it in flight.
+//! What is dropped in flight is leaked, since nobody can tell when the kernel has finished: memory, the buffer and the
+//! descriptors that were to be sent. So does a ring that is closed: its requests end later than the call. Before closing one,
+//! cancel what is in flight (`IORING_OP_ASYNC_CANCEL`, `IORING_REGISTER_SYNC_CANCEL`) and report the completions.
+//!
+//! A completion that is another's breaks the promise, but most often it is caught: a received message that the kernel has
+//! not written is [`PinnedError::NotCompleted`](crate::PinnedError::NotCompleted), and no descriptor is taken from it.
+//!
+//! # Descriptors
+//!
+//! Those to send are duplicated, and closed when the request has ended. Those received belong to the message from its
+//! completion on, as with any other receive: taken, or closed with the next start, or the next message. They are
+//! close-on-exec if the request gets the flags that `flags` says. Those that the kernel installed for a request whose
+//! completion is never reported are nobody's, and stay open.
+//!
+//! Linux, with rings since 5.1; [`RecvMsgMulti`] since 6.0, `IORING_OP_SENDMSG_ZC` since 6.1. Containers often forbid
+//! io_uring (EPERM, ENOSYS).
+//!
+//! # References
+//!
+//! [io_uring(7)](https://man7.org/linux/man-pages/man7/io_uring.7.html),
+//! [io_uring_prep_recvmsg_multishot(3)](https://man7.org/linux/man-pages/man3/io_uring_prep_recvmsg_multishot.3.html);
+//! io_uring/net.c
+
+mod multi;
+mod out;
+mod recv;
+mod send;
+
+pub use multi::RecvMsgMulti;
+pub use out::RecvMsgOut;
+pub use recv::RecvMsg;
+pub use send::SendMsg;
