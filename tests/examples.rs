@@ -22,7 +22,7 @@ fn every_example_runs() {
     assert!(names.len() >= 8, "{names:?}");
     for name in names {
         let mut command = Command::new(example(&name));
-        if name == "udp_server" {
+        if matches!(&*name, "udp_server" | "uring_echo") {
             command.arg("--once");
         }
         let (out, err, success) = run(&mut command);
@@ -142,6 +142,63 @@ fn ping6_says_who_answers_where_and_over_how_many_hops() {
     let_ping(&near);
     for (to, expected) in [&through, &direct] {
         answered(by(user(), to), expected, "ping");
+    }
+}
+
+/// Many clients at once, each of which hears only the address that it asked; more than there are buffers.
+#[test]
+#[cfg(target_os = "linux")]
+fn uring_echo_answers_everyone_from_the_address_asked() {
+    use ancillary::{ControlBuf, MsgHdr, SocketExt, message::HopLimit};
+    use common::pairs::bound;
+    let name = "uring_echo_answers_everyone_from_the_address_asked";
+    if !has_v6(name) {
+        return;
+    }
+    let mut server = Command::new(example("uring_echo"));
+    server.arg("0").stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut server = Running(server.spawn().expect("it starts"));
+    let mut lines = BufReader::new(server.0.stdout.take().expect("piped")).lines();
+    let mut line = || lines.next().map_or(String::new(), |line| line.expect("text"));
+    let first = line();
+    let Some(port) = first.strip_prefix("serving port ") else {
+        return skipped(format_args!("SKIPPED {name}: {first}"));
+    };
+    let port: u16 = port.parse().expect("a port");
+    // What it prints is read, or the pipe fills; if it ends, so does this.
+    let printed = thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>());
+    let clients = ["127.0.0.1", "127.0.0.53", "127.1.2.3", "::1"].map(|to| {
+        thread::spawn(move || {
+            let client = bound(if to == "::1" { "[::]:0" } else { "0.0.0.0:0" });
+            client.connect((to, port)).unwrap();
+            client.enable::<HopLimit>().unwrap();
+            let mut control = ControlBuf::<HopLimit>::new();
+            for hops in 1..=100 {
+                let data = vec![hops; 13 * usize::from(hops)];
+                MsgHdr::new().data(&data).control(HopLimit(hops)).send(&client).unwrap();
+                let mut answer = [0; 2048];
+                let answer = match client.recv_msg(&mut answer, &mut control) {
+                    Ok(answer) => answer,
+                    Err(error) => return Err(error.to_string()),
+                };
+                assert_eq!(answer.data(), [b"you said ", &*data].concat());
+                assert_eq!(answer.extract(), Some(HopLimit(hops)));
+            }
+            Ok(())
+        })
+    });
+    let done = clients.map(|client| client.join().expect("no panic"));
+    let ended = server.0.try_wait().expect("wait").is_some();
+    drop(server);
+    let printed = printed.join().expect("no panic");
+    if ended && done.iter().all(Result::is_err) {
+        return skipped(format_args!("SKIPPED {name}: {printed:?}"));
+    }
+    assert_eq!(done, [const { Ok(()) }; 4]);
+    let received = |addr: &str| printed.iter().filter(|line| line.contains(addr)).count();
+    for (addr, limit) in [("::ffff:127.0.0.53 if ", "{IP_TTL "), ("{IPV6_PKTINFO ::1 if ", "{IPV6_HOPLIMIT ")] {
+        assert_eq!(received(addr), 100, "{printed:?}");
+        assert!(printed.iter().any(|line| line.contains(addr) && line.contains(limit)));
     }
 }
 
