@@ -103,6 +103,8 @@ fn nothing_is_allocated_per_message() {
     batches();
     #[cfg(feature = "tokio")]
     awaited();
+    #[cfg(uring)]
+    uring();
 }
 
 #[cfg(feature = "tokio")]
@@ -149,6 +151,47 @@ fn awaited() {
             assert!(!made || COUNT.get() == before, "{} allocations in {TIMES} times", COUNT.get() - before);
         }
     });
+}
+
+#[cfg(uring)]
+fn uring() {
+    use ancillary::pinned::{RecvMsg, RecvMsgMulti, SendMsg};
+    use common::uring::Ring;
+    type Meta = (PktInfo, HopLimit);
+    let Some(mut ring) = Ring::new("nothing_is_allocated_per_message, io_uring") else { return };
+    let (a, b) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    b.enable::<Meta>().unwrap();
+    let to = b.local_addr().unwrap();
+    let (mut out, mut receive) = (SendMsg::new(), RecvMsg::<Meta>::new(64));
+    let mut spare = Some([vec![7; 9], vec![8; 9]]);
+    let mut round = |receive: &mut dyn FnMut(&mut Ring)| {
+        out.set(MsgHdr::new().to(to).data(b"head").control(HopLimit(9)), spare.take().unwrap()).unwrap();
+        ring.send(&a, &mut out, 1);
+        let done = ring.wait(1);
+        assert_eq!(out.complete(done.result, done.flags).unwrap(), 22);
+        spare = out.take_buffer();
+        receive(&mut ring);
+    };
+    let mut single = |ring: &mut Ring| {
+        ring.recv(&b, &mut receive, 2);
+        let message = receive.complete(ring.wait(2).result).unwrap();
+        assert_eq!((message.len(), message.extract().1), (22, Some(HopLimit(9))));
+    };
+    round(&mut single); // lists get their room once
+    none("io_uring", || round(&mut single));
+
+    let mut messages = RecvMsgMulti::<Meta>::new(4, 64);
+    let mut started = false;
+    let mut multi = |ring: &mut Ring| {
+        if !started {
+            started = ring.register("nothing_is_allocated_per_message, multishot", &mut messages);
+            ring.recv_multi(&b, &mut messages, 2);
+        }
+        let done = ring.wait(2);
+        let message = messages.complete(done.result, done.flags).unwrap();
+        assert_eq!((message.len(), message.extract().1), (22, Some(HopLimit(9))));
+    };
+    none("io_uring, multishot", || round(&mut multi));
 }
 
 fn bytes_alone() {

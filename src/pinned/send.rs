@@ -93,7 +93,7 @@ impl<B: ZeroCopyBuf> SendMsg<B> {
             return Err(PinnedError::InFlight.into());
         }
         let (name, slices, control) = message.raw_parts()?;
-        self.parts.set(name, slices, control).unwrap_or(Err(PinnedError::InFlight.into()))?;
+        self.parts.set(name, slices, control).unwrap_or_else(|| Err(PinnedError::InFlight.into()))?;
         self.flags = message.current_flags();
         (self.result, self.copied) = (None, false);
         Ok(())

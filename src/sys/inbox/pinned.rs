@@ -32,7 +32,10 @@ unsafe impl Sync for RecvParts {}
 /// A message to receive, at addresses that do not change.
 pub(crate) struct RecvPinned {
     parts: Pinned<RecvParts>,
+    /// What the next request asks for.
     pub(crate) ask: Recv,
+    /// What the last one asked for.
+    asked: Recv,
     arrival: Arrival,
 }
 
@@ -43,7 +46,12 @@ impl RecvPinned {
         let slice = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
         let inbox = Inbox::new(HeapStorage::new(control));
         let ask = Recv { flags: 0, peer: true, inheritable: false, append: false };
-        Self { parts: Pinned::new(RecvParts { header: empty_msghdr(), slice, inbox, data }), ask, arrival: NOTHING }
+        Self {
+            parts: Pinned::new(RecvParts { header: empty_msghdr(), slice, inbox, data }),
+            ask,
+            asked: ask,
+            arrival: NOTHING,
+        }
     }
 
     pub(crate) fn in_flight(&self) -> bool {
@@ -53,7 +61,7 @@ impl RecvPinned {
     /// The header, for one request; `None` while the kernel has it.
     pub(crate) fn start(&mut self) -> Option<*mut libc::msghdr> {
         let parts = self.parts.get_mut()?;
-        self.arrival = NOTHING;
+        (self.asked, self.arrival) = (self.ask, NOTHING);
         parts.inbox.as_mut().rearm();
         if self.ask.flags & !WRITES_WHAT_IT_COUNTS != 0 {
             parts.data.fill(0);
@@ -96,7 +104,7 @@ impl RecvPinned {
         if result < 0 {
             return Err(io::Error::from_raw_os_error(result.wrapping_neg()));
         }
-        let ask = self.ask;
+        let ask = self.asked;
         let Some(parts) = self.parts.get_mut() else { return Ok(()) };
         let mut header = parts.header;
         if counts_the_last_part(ask) {
