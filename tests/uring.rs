@@ -20,7 +20,8 @@ use ancillary::{
     pinned::{RecvMsg, SendMsg},
 };
 use common::{
-    cause, no_leak, open_count,
+    again::{again, is_child, works},
+    alone, cause, no_leak, open_count,
     pairs::{addrs, bound, datagrams, errno, send, stream, tcp},
     skipped,
     uring::{Ring, fd, text},
@@ -312,25 +313,27 @@ fn a_cancelled_receive_can_be_started_again() {
     });
 }
 
-/// A request that waits for room: dropped meanwhile, it is kept for the kernel.
-fn stuck(ring: &mut Ring) -> ((UnixStream, UnixStream), SendMsg<Arc<[u8]>>, Arc<[u8]>) {
+type Bytes = Arc<[u8]>;
+
+/// A message that waits for room in a stream.
+fn stuck(ring: &mut Ring) -> (UnixStream, UnixStream, SendMsg<Bytes>, Bytes) {
     let (a, b) = stream();
     a.set_nonblocking(true).unwrap();
     while (&a).write(&[0; 4096]).is_ok() {}
     a.set_nonblocking(false).unwrap();
-    let bytes: Arc<[u8]> = Arc::from(&b"the end"[..]);
+    let bytes = Bytes::from(&b"the end"[..]);
     let mut out = SendMsg::new();
     out.set(&MsgHdr::new(), Arc::clone(&bytes)).unwrap();
     ring.send(&a, &mut out, 1);
     assert!(ring.is_quiet());
-    ((a, b), out, bytes)
+    (a, b, out, bytes)
 }
 
 #[test]
 fn what_is_dropped_in_flight_is_leaked() {
     no_leak(|| {
         let Some(mut ring) = Ring::new("what_is_dropped_in_flight_is_leaked") else { return };
-        let ((a, mut b), out, bytes) = stuck(&mut ring);
+        let (a, mut b, out, bytes) = stuck(&mut ring);
         drop(out);
         assert_eq!(Arc::strong_count(&bytes), 2);
         drop(a); // the request has the socket
@@ -363,7 +366,7 @@ fn what_is_dropped_in_flight_is_leaked() {
 fn a_ring_that_is_closed_takes_nothing_with_it() {
     no_leak(|| {
         let Some(mut ring) = Ring::new("a_ring_that_is_closed_takes_nothing_with_it") else { return };
-        let ((a, b), mut out, bytes) = stuck(&mut ring);
+        let (a, b, mut out, bytes) = stuck(&mut ring);
         let (c, d) = datagrams();
         let mut receive = RecvMsg::<()>::new(8);
         ring.recv(&d, &mut receive, 2);
@@ -380,7 +383,7 @@ fn a_ring_that_is_closed_takes_nothing_with_it() {
 fn a_message_that_has_ended_is_freed() {
     no_leak(|| {
         let Some(mut ring) = Ring::new("a_message_that_has_ended_is_freed") else { return };
-        let ((a, b), mut out, bytes) = stuck(&mut ring);
+        let (a, b, mut out, bytes) = stuck(&mut ring);
         let done = ring.cancel(1);
         assert_eq!(errno(out.complete(done.result, done.flags)), libc::ECANCELED);
         assert_eq!((out.buffer(), Arc::strong_count(&bytes)), (Some(&bytes), 2));
@@ -539,4 +542,22 @@ fn unnamed_peers_have_no_address() {
         }
         std::fs::remove_dir_all(&dir).unwrap();
     });
+}
+
+/// Containers forbid io_uring by EPERM, kernels without it by ENOSYS: that is said, and nothing fails.
+#[test]
+fn where_io_uring_is_forbidden_it_is_said() {
+    let name = "where_io_uring_is_forbidden_it_is_said";
+    if is_child() || !works(name, "strace", &["-o", "/dev/null", "true"]) {
+        return;
+    }
+    for (error, text) in [("EPERM", "Operation not permitted"), ("ENOSYS", "Function not implemented")] {
+        let inject = format!("inject=io_uring_setup:error={error}");
+        let quiet = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=io_uring_setup", "-e", &inject];
+        let test = "a_cancelled_receive_can_be_started_again";
+        let output = alone(|| again(test, &quiet).output().unwrap());
+        let (out, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && out.contains("1 passed"), "{out}{log}");
+        assert!(log.contains(&format!("SKIPPED {test}: io_uring: {text}")), "{out}{log}");
+    }
 }

@@ -15,7 +15,8 @@ use ancillary::{
     pinned::{RecvMsgMulti, RecvMsgOut},
 };
 use common::{
-    cause, no_leak, open_count,
+    again::{again, is_child, works},
+    alone, cause, no_leak, open_count,
     pairs::{addrs, asked, datagrams, errno, send, stream},
     uring::{Ring, fd, goes_on, text},
 };
@@ -170,7 +171,7 @@ fn descriptors_are_owned_by_their_message() {
                 2 => messages.recycle(),
                 _ => {
                     // Forgotten messages are only a view.
-                    std::mem::forget(message);
+                    let _ = message;
                     assert_eq!(messages.received().unwrap().fds().count(), 2);
                 }
             }
@@ -444,6 +445,22 @@ fn a_buffer_that_is_too_short_is_refused() {
     assert_eq!((message.data().len(), message.control_bytes().len()), (0, 24));
     assert!(message.flags().contains(MsgFlags::TRUNC | MsgFlags::CTRUNC));
     assert!(message.require_complete().is_err());
+}
+
+/// A kernel without rings of buffers.
+#[test]
+fn where_buffers_cannot_be_registered_it_is_said() {
+    let name = "where_buffers_cannot_be_registered_it_is_said";
+    if is_child() || !works(name, "strace", &["-o", "/dev/null", "true"]) {
+        return;
+    }
+    let inject = "inject=io_uring_register:error=EINVAL";
+    let quiet = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=io_uring_register", "-e", inject];
+    let test = "a_stream_ends_with_an_empty_message";
+    let output = alone(|| again(test, &quiet).output().unwrap());
+    let (out, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && out.contains("1 passed"), "{out}{log}");
+    assert!(log.contains(&format!("SKIPPED {test}: rings of buffers: Invalid argument")), "{out}{log}");
 }
 
 proptest! {

@@ -16,7 +16,7 @@ use crate::{error::PinnedError, flags::RecvFlags, message::RecvList, receive::Re
 /// allocates.
 ///
 /// The kernel has the buffers until they are unregistered and all requests have ended, which [`release`](Self::release)
-/// is told; dropped before that, they are leaked.
+/// is told; dropped before that, they are leaked. `examples/uring_echo.rs` does all of it.
 ///
 /// ```no_run
 /// use ancillary::{MsgHdr, SocketExt, message::{HopLimit, PktInfo}, pinned::RecvMsgMulti};
