@@ -59,6 +59,11 @@
 //! `ExtendedError::meaning` says it in words. `ZeroCopy` sends without a copy and gives each buffer back when the kernel
 //! has finished with it.
 //!
+//! # io_uring
+//!
+//! On Linux `pinned` has messages at stable addresses for io_uring(7), sent and received, and one receive for many messages
+//! with buffers that the kernel chooses. To submit is the caller's, and `unsafe` there; what comes back is a [`Received`].
+//!
 //! # IPv6
 //!
 //! [`rfc3542`] is the Advanced Sockets API: it builds and reads headers of options and of routing, and on Linux sets what
@@ -105,7 +110,7 @@
 //! What makes a system call returns [`std::io::Result`], the raw errno preserved, EINTR retried, `WouldBlock` returned.
 //! What this crate refuses is one of its own types inside: [`EncodeError`], [`DecodeError`], [`TruncatedError`],
 //! [`FdCountError`], [`FamilyError`], [`ShortReadError`], [`AddrError`], [`ScopeError`],
-//! [`FdStreamError`](stream::FdStreamError). They say what was expected and what was found,
+//! `PinnedError`, [`FdStreamError`](stream::FdStreamError). They say what was expected and what was found,
 //! convert into [`std::io::Error`] (`InvalidInput`, `InvalidData`, `UnexpectedEof`), and come out of it again:
 //!
 //! ```

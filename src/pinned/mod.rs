@@ -2,7 +2,7 @@
 //!
 //! [`SendMsg`] and [`RecvMsg`] are one message each, [`RecvMsgMulti`] receives message after message with one request,
 //! [`RecvMsgOut`] reads such messages in buffers of another library's. They hand out the pointers that the crate
-//! [`io-uring`](https://docs.rs/io-uring) takes, and are told how requests ended; they submit nothing, and know no ring.
+//! [`io-uring`](https://github.com/tokio-rs/io-uring) takes, and are told how requests ended; they submit nothing, and know no ring.
 //!
 //! # The promise
 //!
@@ -15,20 +15,21 @@
 //!
 //! The rest is safe, whatever is done: moving a message, sending it to another thread, forgetting or dropping it in flight.
 //! What is dropped in flight is leaked, since nobody can tell when the kernel has finished: memory, the buffer and the
-//! descriptors that were to be sent. So does a ring that is closed: its requests end later than the call. Before closing one,
+//! descriptors that were to be sent. Closing a ring is no end: its requests end later than the call. Before that,
 //! cancel what is in flight (`IORING_OP_ASYNC_CANCEL`, `IORING_REGISTER_SYNC_CANCEL`) and report the completions.
 //!
-//! A completion that is another's breaks the promise, but most often it is caught: a received message that the kernel has
-//! not written is [`PinnedError::NotCompleted`](crate::PinnedError::NotCompleted), and no descriptor is taken from it.
+//! A completion that is another's breaks the promise. Of a receive it is caught, unless it is an error: a message that the
+//! kernel has not written is [`PinnedError::NotCompleted`](crate::PinnedError::NotCompleted), and no descriptor is taken from
+//! it.
 //!
 //! # Descriptors
 //!
-//! Those to send are duplicated, and closed when the request has ended. Those received belong to the message from its
+//! Those to send are duplicated, and the duplicates closed when they have been sent, or with the message. Those received belong to the message from its
 //! completion on, as with any other receive: taken, or closed with the next start, or the next message. They are
 //! close-on-exec if the request gets the flags that `flags` says. Those that the kernel installed for a request whose
 //! completion is never reported are nobody's, and stay open.
 //!
-//! Linux, with rings since 5.1; [`RecvMsgMulti`] since 6.0, `IORING_OP_SENDMSG_ZC` since 6.1. Containers often forbid
+//! Linux 5.3; [`RecvMsgMulti`] since 6.0, `IORING_OP_SENDMSG_ZC` since 6.1. Containers often forbid
 //! io_uring (EPERM, ENOSYS).
 //!
 //! # References
