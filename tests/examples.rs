@@ -13,6 +13,7 @@ use std::{
 use common::{
     has_v6,
     programs::{Program, TIMEOUT, absent, drain, example, names, run},
+    skipped,
 };
 
 #[test]
@@ -157,7 +158,7 @@ fn uring_echo_answers_everyone_from_the_address_asked() {
     }
     let mut server = Command::new(example("uring_echo"));
     server.arg("0").stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut server = Running(server.spawn().expect("it starts"));
+    let mut server = Program(server.spawn().expect("it starts"));
     let mut lines = BufReader::new(server.0.stdout.take().expect("piped")).lines();
     let mut line = || lines.next().map_or(String::new(), |line| line.expect("text"));
     let first = line();
