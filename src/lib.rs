@@ -198,6 +198,10 @@ pub use send::{ControlList, MsgHdr};
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide.md")]
+mod guide {}
+
 pub use socket::{FdMessage, IntoFds, SocketExt};
 pub use take::TakeFds;
 #[cfg(linux_like)]
