@@ -4,6 +4,7 @@ mod common;
 
 use std::{
     io::{BufRead, BufReader, Write},
+    net::UdpSocket,
     process::{Command, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
@@ -205,7 +206,7 @@ fn uring_echo_answers_everyone_from_the_address_asked() {
 
 #[test]
 fn cmsgdump_explains_its_arguments() {
-    for arguments in [&["port"][..], &["--count"], &["--count", "many"], &["65536"]] {
+    for arguments in [&["port"][..], &["--count"], &["--count", "many"], &["65536"], &["--png"]] {
         let (out, err, success) = run(Command::new(example("cmsgdump")).args(arguments));
         assert!(!success && out.is_empty() && err.starts_with("usage: "), "{arguments:?}: {out} {err}");
     }
@@ -289,6 +290,32 @@ fn cmsgdump_says_what_python_set() {
         assert_eq!(line.matches('{').count(), 5, "each message once: {line}");
     }
     dump.end();
+}
+
+/// Every byte is drawn once, and every message named.
+#[test]
+fn cmsgdump_draws_the_control_buffer() {
+    if !has_v6("cmsgdump_draws_the_control_buffer") {
+        return;
+    }
+    let mut command = Command::new(example("cmsgdump"));
+    command.args(["0", "--svg"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = Program(command.spawn().expect("cmsgdump starts"));
+    let out = drain(process.0.stdout.take().expect("piped"));
+    let mut port = String::new();
+    BufReader::new(process.0.stderr.take().expect("piped")).read_line(&mut port).expect("a line");
+    let client = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    client.set_ttl(9).expect("a time to live");
+    client.send_to(b"drawn", format!("127.0.0.1:{}", port.trim())).expect("sent");
+    assert!(process.wait("cmsgdump").success());
+
+    let drawn = out.join().expect("no panic");
+    assert!(drawn.starts_with("<svg ") && drawn.trim_end().ends_with("</svg>"), "{drawn}");
+    let parts = ["{SCM_TIMESTAMPNS ", "{IPV6_PKTINFO ::ffff:127.0.0.1 if ", "{IP_TTL 9}", "{IP_TOS 0x00}"];
+    assert_all(&drawn, &parts);
+    let title = drawn.split("msg_controllen ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a length");
+    let (background, bytes) = (1, title.parse::<usize>().expect("a number"));
+    assert_eq!(drawn.matches("<rect ").count(), background + bytes, "{drawn}");
 }
 
 #[test]

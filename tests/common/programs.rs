@@ -34,7 +34,7 @@ pub fn example(name: &str) -> PathBuf {
             cargo.args(["--profile", if name == "debug" { "dev" } else { name }]);
             // <target>/<profile>, or <target>/<triple>/<profile> when cross-compiled.
             let mut target = profile.parent().expect("the target directory");
-            if let Some(triple) = target.file_name().and_then(|n| n.to_str()).filter(|n| n.matches('-').count() >= 2) {
+            if let Some(triple) = target.file_name().and_then(|n| n.to_str()).filter(|_| !target.join("CACHEDIR.TAG").exists()) {
                 cargo.args(["--target", triple]);
                 target = target.parent().expect("the target directory");
             }
