@@ -112,6 +112,24 @@ pub(crate) mod sealed {
 pub struct Borrowed<'a>(pub(crate) InboxMut<'a>);
 
 /// A [`ControlBuf`] or a [`ControlVec`], or a box of one, or a mutable reference to one.
+///
+/// ```
+/// use ancillary::{ControlBuf, ControlBuffer, ControlVec, SocketExt};
+/// use std::{io, os::unix::net::UnixDatagram};
+///
+/// fn count(socket: &UnixDatagram, control: &mut impl ControlBuffer) -> io::Result<usize> {
+///     Ok(socket.recv_msg(&mut [0; 64], control)?.messages().count())
+/// }
+///
+/// # fn main() -> io::Result<()> {
+/// let (a, b) = UnixDatagram::pair()?;
+/// a.send_fds(b"1", [&a])?;
+/// a.send(b"2")?;
+/// assert_eq!(count(&b, &mut ControlBuf::<()>::new())?, 1);
+/// assert_eq!(count(&b, &mut ControlVec::<()>::new())?, 0);
+/// # Ok(())
+/// # }
+/// ```
 pub trait ControlBuffer: sealed::Sealed {
     /// The messages it was declared for.
     type List: RecvList;

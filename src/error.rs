@@ -184,6 +184,14 @@ impl fmt::Display for EncodeError {
 }
 
 /// Why bytes do not make what they are read as: a control message, a header or an option ([`rfc3542`](crate::rfc3542)).
+///
+/// ```
+/// use ancillary::{DecodeError, RawCmsg, RecvControl, cmsg::CmsgId, message::ScmRightsSpace};
+///
+/// let cut = RawCmsg::new(CmsgId::new(9999, 1), &[9, 0]);
+/// assert_eq!(cut.int(), Err(DecodeError::Length { expected: 4, found: 2 }));
+/// # assert!(ScmRightsSpace::<1>::decode(cut).is_ok());
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -231,6 +239,25 @@ impl fmt::Display for DecodeError {
 }
 
 /// A message arrived incomplete (`MSG_TRUNC`, `MSG_CTRUNC`), for those who want that as an error.
+///
+/// ```
+/// use ancillary::{ControlBuf, SocketExt, TruncatedError};
+/// use std::os::unix::net::UnixDatagram;
+///
+/// fn whole(socket: &UnixDatagram) -> std::io::Result<[u8; 4]> {
+///     let (mut data, mut control) = ([0; 4], ControlBuf::<()>::new());
+///     socket.recv_msg(&mut data, &mut control)?.require_complete()?;
+///     Ok(data)
+/// }
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (a, b) = UnixDatagram::pair()?;
+/// a.send(b"too long")?;
+/// let error = whole(&b).unwrap_err().downcast::<TruncatedError>().unwrap();
+/// assert_eq!((error.data, error.len), (true, 4));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct TruncatedError {
@@ -261,6 +288,19 @@ impl fmt::Display for TruncatedError {
 
 /// Another number of descriptors arrived than was asked for. None has been taken: they stay in the control buffer, or,
 /// from an [`FdMessage`](crate::FdMessage), are closed.
+///
+/// ```
+/// use ancillary::{FdCountError, SocketExt};
+/// use std::os::unix::net::UnixStream;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (a, b) = UnixStream::pair()?;
+/// a.send_fds(b"x", [&a])?;
+/// let error: FdCountError = b.recv_fds::<2>(&mut [0; 1])?.exact().unwrap_err();
+/// assert_eq!((error.expected, error.found), (2, 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct FdCountError {
@@ -327,6 +367,14 @@ impl fmt::Display for ShortReadError {
 }
 
 /// Bytes or a path that make no socket address.
+///
+/// ```
+/// use ancillary::{AddrError, SockAddr};
+///
+/// assert_eq!(SockAddr::unix("run\0me"), Err(AddrError::NulByte { position: 3 }));
+/// let long = SockAddr::unix("x".repeat(200)).unwrap_err();
+/// assert!(matches!(long, AddrError::TooLong { found: 200.., .. }), "{long}");
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum AddrError {

@@ -13,6 +13,20 @@ bitflags! {
     /// [`EncodeError::Flag`](crate::EncodeError::Flag).
     ///
     /// [send(2)](https://man7.org/linux/man-pages/man2/send.2.html)
+    ///
+    /// ```
+    /// use ancillary::{MsgHdr, SendFlags};
+    /// use std::{io::ErrorKind, os::unix::net::UnixDatagram};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, _b) = UnixDatagram::pair()?;
+    /// let mut message = MsgHdr::new();
+    /// message.data(b"now or not at all").flags(SendFlags::DONTWAIT);
+    /// let full = (0..100_000).find_map(|_| message.send(&a).err()); // nobody reads
+    /// assert_eq!(full.map(|error| error.kind()), Some(ErrorKind::WouldBlock));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[doc(alias = "MSG_ZEROCOPY")]
     #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
     pub struct SendFlags: i32 {
@@ -54,6 +68,21 @@ bitflags! {
     /// [`MsgHdrMut::inheritable`](crate::MsgHdrMut::inheritable) says otherwise.
     ///
     /// [recv(2)](https://man7.org/linux/man-pages/man2/recv.2.html)
+    ///
+    /// ```
+    /// use ancillary::{ControlBuf, MsgHdrMut, RecvFlags};
+    /// use std::os::unix::net::UnixDatagram;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, b) = UnixDatagram::pair()?;
+    /// a.send(b"how long am I?")?;
+    /// let (mut data, mut control) = ([0; 4], ControlBuf::<()>::new());
+    /// let mut ask = MsgHdrMut::new();
+    /// ask.data(&mut data).flags(RecvFlags::PEEK | RecvFlags::TRUNC);
+    /// assert_eq!(ask.recv(&b, &mut control)?.full_len(), 14); // and it is still there
+    /// # Ok(())
+    /// # }
+    /// ```
     #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
     pub struct RecvFlags: i32 {
         /// Fail with `WouldBlock` instead of waiting (`MSG_DONTWAIT`).

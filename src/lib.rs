@@ -72,18 +72,45 @@
 //!
 //! # The buffer
 //!
+//! The bytes of `(IpTtl(9), IpTos(0xb8))` as they are sent on 64-bit Linux; `cmsgdump --svg`, in the examples, draws what
+//! arrives with a datagram:
+//!
 //! ```text
-//! |<-------------------- space -------------------->|
-//! |<--------------- len --------------->|           |
-//! +-----------+------------+------------+-----+-----+-----------+-----
-//! | cmsg_len  | cmsg_level | cmsg_type  | payload   | padding   | next header ...
-//! +-----------+------------+------------+-----------+-----------+-----
-//! 0           8            12           16  (64-bit Linux)
+//!  0 | 14 00 00 00 00 00 00 00 | cmsg_len    20: header 16, payload 4
+//!  8 | 00 00 00 00|02 00 00 00 | cmsg_level  0, IPPROTO_IP | cmsg_type  2, IP_TTL
+//! 16 | 09 00 00 00|            | payload     an int: 9     | padding, to 24 (space)
+//! 24 | 14 00 00 00 00 00 00 00 | cmsg_len    20
+//! 32 | 00 00 00 00|01 00 00 00 | cmsg_level  0, IPPROTO_IP | cmsg_type  1, IP_TOS
+//! 40 | b8 00 00 00|            | payload     an int: 0xb8 (it arrives as a byte: cmsg_len 17) | padding, to 48
 //! ```
 //!
-//! [`ControlBuf`] is one on the stack, sized when the program is compiled (`cargo build`, not `cargo check`, says if it
-//! is too small); [`ControlVec`] is one on the heap. Both live long and are used for many receives. A [`MsgHdr`] is
-//! made for each send and costs nothing; what to keep are a [`ControlList`] and a [`SockAddr`].
+//! ```
+//! use ancillary::{ControlList, cmsg, message::{IpTos, IpTtl}, parser};
+//!
+//! # fn main() -> Result<(), ancillary::EncodeError> {
+//! let control = ControlList::new((IpTtl(9), IpTos(0xb8)))?;
+//! # #[cfg(all(target_os = "linux", target_endian = "little", target_pointer_width = "64"))]
+//! assert_eq!(control.as_bytes()[..20], [20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 9, 0, 0, 0]);
+//! # #[cfg(all(target_os = "linux", target_endian = "little", target_pointer_width = "64"))]
+//! # assert_eq!(control.as_bytes()[24..44], [20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0xb8, 0, 0, 0]);
+//! # assert_eq!(control.as_bytes().len(), 2 * cmsg::space(4).unwrap());
+//! assert_eq!(format!("{:?}", parser::parse(control.as_bytes())), "[{IP_TTL 9}, {IP_TOS 0xb8}]");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What to receive into:
+//!
+//! | what | when |
+//! |---|---|
+//! | [`ControlBuf::<L>::new()`](ControlBuf) | nearly always: 256 bytes on the stack, checked when the program is compiled (`cargo build`, not `cargo check`) |
+//! | `ControlBuf::<L, { L::SPACE }>::new()` | the messages need more; the error says so |
+//! | [`ControlVec`] | the size is known only at run time, or it should lie on the heap |
+//! | [`SocketExt::recv_fds`] | descriptors alone: it brings its own |
+//! | [`batch::RecvBatch`], [`stream::FdReader`] | they have theirs |
+//!
+//! A buffer lives long and is used for many receives. A [`MsgHdr`] is made for each send and costs nothing; what to
+//! keep are a [`ControlList`] and a [`SockAddr`].
 //!
 //! # Truncation
 //!
@@ -93,6 +120,20 @@
 //! [`Malformed`](parser::ControlMessage::Malformed) in the enum and `None` when extracted.
 //! [`Received::require_complete`] makes an error of both.
 //!
+//! ```
+//! use ancillary::{ControlBuf, MsgFlags, SocketExt};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let (a, b) = std::os::unix::net::UnixDatagram::pair()?;
+//! a.send(b"too long")?;
+//! let (mut data, mut control) = ([0; 4], ControlBuf::<()>::new());
+//! let message = b.recv_msg(&mut data, &mut control)?;
+//! assert_eq!((message.data(), message.flags().contains(MsgFlags::TRUNC)), (&b"too "[..], true));
+//! assert!(message.require_complete().is_err());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Descriptors
 //!
 //! Received descriptors belong to the control buffer the moment recvmsg(2) returns. [`Received::take_fds`] gives them
@@ -101,6 +142,20 @@
 //! fit, since that kernel installs what it does not name. They are close-on-exec. What [`parser`] shows of them are
 //! numbers. To send them, anything [`AsFd`](std::os::fd::AsFd) is borrowed; a bare number goes through the standard
 //! library's [`BorrowedFd::borrow_raw`](std::os::fd::BorrowedFd::borrow_raw), which is `unsafe`.
+//!
+//! ```
+//! use ancillary::SocketExt;
+//! use std::{fs::File, os::unix::net::UnixStream};
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let (a, b) = UnixStream::pair()?;
+//! a.send_fds(b"x", [&File::open("/dev/null")?])?;
+//! let mut data = [0; 1];
+//! let [file] = b.recv_fds(&mut data)?.exact()?; // an OwnedFd; another number of them is an error, and closed
+//! # drop(file);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! In a byte stream, descriptors belong to bytes: [`stream`] sends each with its own, and keeps those that arrive until
 //! their message has been read.
@@ -146,6 +201,15 @@
 //! Linux is tested, glibc and musl; Android, macOS, FreeBSD, NetBSD, OpenBSD and illumos are type-checked, with the
 //! same types over their own messages. The feature `bytes` (default) adds [`MsgHdr::buf`] and
 //! [`SocketExt::recv_msg_buf`]; the feature `tokio` adds the module of that name.
+//!
+//! # What it does not do
+//!
+//! No Windows, no `no_std`, no name resolution, and no sockets of its own: it works on everything that is
+//! [`AsFd`](std::os::fd::AsFd). Descriptors are not sent as numbers, messages of memory addresses (RDS) not at all, and
+//! `MSG_ZEROCOPY` not on borrowed buffers. The messages of RXRPC, TIPC, Bluetooth and the like are
+//! [`Unknown`](parser::ControlMessage::Unknown).
+//!
+//! Those who come from nix, rustix, socket2, sendfd, std, Python or Go find theirs beside ours in `docs/guide.md`.
 
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

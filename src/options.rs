@@ -26,6 +26,17 @@ pub(crate) const SO_ZEROCOPY: i32 = by_arch(60, 0x3e);
 
 /// Sets an option that is an `int` (setsockopt(2)); for messages of one's own.
 ///
+/// ```
+/// use ancillary::set_option;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+/// # #[cfg(target_os = "linux")]
+/// set_option(&socket, 0, 10, 2)?; // IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// That of setsockopt(2). `InvalidInput` for Linux's options whose number is a descriptor (`SO_ATTACH_BPF`,

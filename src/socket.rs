@@ -22,6 +22,20 @@ use crate::{
 /// Options, receiving and descriptors, for everything that is [`AsFd`]: the sockets of std, nix, socket2, tokio, mio.
 ///
 /// Sending goes through [`MsgHdr`].
+///
+/// ```
+/// use ancillary::{ControlBuf, SocketExt, message::Timestamp};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+/// socket.enable::<Timestamp>()?;
+/// socket.send_to(b"now", socket.local_addr()?)?;
+/// let (mut data, mut control) = ([0; 16], ControlBuf::<Timestamp>::new());
+/// let when = socket.recv_msg(&mut data, &mut control)?.extract();
+/// assert!(when.is_some());
+/// # Ok(())
+/// # }
+/// ```
 pub trait SocketExt: AsFd {
     /// Asks the kernel to deliver these messages with every datagram.
     ///

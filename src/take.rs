@@ -11,6 +11,21 @@ use crate::{
 
 /// Takes received descriptors; see [`Received::take_fds`](crate::Received::take_fds) and
 /// [`ControlBuf::take_fds`](crate::ControlBuf::take_fds).
+///
+/// ```
+/// use ancillary::{ControlBuf, SocketExt, message::ScmRightsSpace};
+/// use std::os::unix::net::UnixStream;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (a, b) = UnixStream::pair()?;
+/// a.send_fds(b"x", [&a, &b, &a])?;
+/// let mut control = ControlBuf::<ScmRightsSpace<3>>::new();
+/// b.recv_msg(&mut [0; 1], &mut control)?;
+/// let first = control.take_fds().next();
+/// assert_eq!((first.is_some(), control.fds().count()), (true, 2)); // two are the buffer's, which closes them
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "descriptors that are not taken are closed with the control buffer"]
 pub struct TakeFds<'a> {
     inbox: InboxMut<'a>,

@@ -53,6 +53,21 @@ mod sealed {
 
 /// What [`MsgHdr::to`](crate::MsgHdr::to) takes: the standard library's addresses, an address with a port, a
 /// [`ScopedSocketAddr`](crate::interface::ScopedSocketAddr), a [`SockAddr`] or a reference to one (which is not copied), or an `Option` of these. `None` means the connected peer.
+///
+/// ```
+/// use ancillary::{MsgHdr, SockAddr};
+/// use std::net::{Ipv4Addr, UdpSocket};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// let to = socket.local_addr()?;
+/// let kept = SockAddr::from(to);
+/// MsgHdr::new().to(to).data(b"1").send(&socket)?;
+/// MsgHdr::new().to((Ipv4Addr::LOCALHOST, to.port())).data(b"2").send(&socket)?;
+/// MsgHdr::new().to(&kept).data(b"3").send(&socket)?; // not copied
+/// # Ok(())
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no destination for a message",
     note = "the standard library's socket addresses, `(IpAddr, u16)`, `SockAddr`, `&SockAddr`, or an `Option` of these are"

@@ -181,6 +181,23 @@ impl<'b, 'fd> ControlOut<'b, 'fd> {
 /// What can be sent as control data: a message, several in a tuple or slice, or none (`Option`).
 ///
 /// `'fd` is how long the descriptors in it stay borrowed; a message without descriptors implements it for any.
+///
+/// ```
+/// use ancillary::{ControlList, ControlOut, EncodeError, SendControl, cmsg::CmsgId};
+///
+/// /// The priority of one packet (`SO_PRIORITY`), from 0 to 6.
+/// struct Priority(u32);
+///
+/// impl SendControl<'_> for Priority {
+///     fn encode(&self, out: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
+///         out.push(CmsgId::new(1, 12), &self.0.to_ne_bytes())
+///     }
+/// }
+///
+/// # #[cfg(all(target_os = "linux", not(any(target_arch = "mips", target_arch = "mips64", target_arch = "sparc64"))))]
+/// assert_eq!(format!("{:?}", ControlList::new(Priority(6))?), "[{SO_PRIORITY 6}]");
+/// # Ok::<(), EncodeError>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent as control data",
     note = "a message, a tuple of up to twelve, a slice, a `Vec`, an `Option`, or a reference to one of these can"

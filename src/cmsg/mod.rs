@@ -20,6 +20,16 @@ pub(crate) const fn unlikely() {}
 /// What a control message is: its `cmsg_level` and `cmsg_type`.
 ///
 /// The level has a meaning only on sockets of its family: level 0 is `IPPROTO_IP` on internet sockets.
+///
+/// ```
+/// use ancillary::cmsg::CmsgId;
+///
+/// let id = CmsgId::new(0, 2);
+/// assert_eq!((id.level(), id.ty()), (0, 2));
+/// # #[cfg(target_os = "linux")]
+/// assert_eq!(id.name(), Some("IP_TTL"));
+/// assert_eq!(format!("{:?}", CmsgId::new(9999, 1)), "level 9999 type 1");
+/// ```
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct CmsgId {
     /// Level and type as they stand in a header, so that comparing both is one instruction.
@@ -88,6 +98,15 @@ pub const fn len(payload: usize) -> Option<usize> {
 /// would wrap.
 ///
 /// RFC 3542 s. 20.2, [cmsg(3)](https://man7.org/linux/man-pages/man3/cmsg.3.html)
+///
+/// ```
+/// use ancillary::cmsg;
+///
+/// // Room for an int and for four descriptors.
+/// const ROOM: usize = cmsg::space(4).unwrap() + cmsg::space(4 * 4).unwrap();
+/// # #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+/// assert_eq!(ROOM, 24 + 32);
+/// ```
 #[doc(alias = "CMSG_SPACE")]
 #[doc(alias = "CMSG_ALIGN")]
 #[inline]

@@ -6,6 +6,15 @@ use crate::error::{DecodeError, EncodeError};
 /// A control message: its identity and its payload, borrowed from the buffer it stands in.
 ///
 /// As a message to send it goes out as it is, except `SCM_RIGHTS`, which cannot be sent as numbers.
+///
+/// ```
+/// use ancillary::{RawCmsg, cmsg::CmsgId};
+///
+/// let cmsg = RawCmsg::new(CmsgId::new(9999, 1), &[1, 2, 3, 4]);
+/// assert_eq!(cmsg.array(), Ok([1, 2, 3, 4]));
+/// assert_eq!(cmsg.array::<8>().unwrap_err().to_string(), "expected 8 bytes, found 4");
+/// assert_eq!(format!("{cmsg:?}"), "{level 9999 type 1, 4 bytes: 01 02 03 04}");
+/// ```
 #[doc(alias = "cmsghdr")]
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct RawCmsg<'a> {

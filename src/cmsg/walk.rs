@@ -9,6 +9,19 @@ use crate::{error::DecodeError, sys};
 ///
 /// Every message is clamped to the bytes there are, the last one may lack its padding, and a header that says less
 /// than its own length ends the walk: [`error`](Self::error) tells.
+///
+/// ```
+/// use ancillary::{cmsg, message::{IpTos, IpTtl}, parser};
+///
+/// let mut bytes = [0; 64];
+/// let len = cmsg::encode(&(IpTtl(9), IpTos(0)), &mut bytes)?;
+/// let payloads: Vec<usize> = parser::cmsgs(&bytes[..len]).map(|cmsg| cmsg.payload().len()).collect();
+/// assert_eq!(payloads[0], 4);
+///
+/// let mut broken = parser::cmsgs(&[0; 32]);
+/// assert!(broken.next().is_none() && broken.error().is_some() && broken.rest().len() == 32);
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
 #[doc(alias = "CMSG_FIRSTHDR")]
 #[doc(alias = "CMSG_NXTHDR")]
 #[derive(Clone)]

@@ -125,6 +125,35 @@ pub trait RecvControl {
 ///
 /// Types may overlap: a message goes to each that matches it. A struct of your own can implement it, to get named
 /// fields.
+///
+/// ```
+/// use ancillary::{ControlBuf, SocketExt, message::{HopLimit, PktInfo, RecvList}, parser::Cmsgs};
+/// use std::{io, net::UdpSocket, os::fd::BorrowedFd};
+///
+/// struct Meta { info: Option<PktInfo>, hops: Option<HopLimit> }
+///
+/// impl RecvList for Meta {
+///     type Output<'a> = Self;
+///     const SPACE: usize = <(PktInfo, HopLimit)>::SPACE;
+///     fn set_all_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+///         <(PktInfo, HopLimit)>::set_all_enabled(socket, on)
+///     }
+///     fn extract(cmsgs: Cmsgs<'_>) -> Self {
+///         let (info, hops) = <(PktInfo, HopLimit)>::extract(cmsgs);
+///         Self { info, hops }
+///     }
+/// }
+///
+/// # fn main() -> io::Result<()> {
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// socket.enable::<Meta>()?;
+/// socket.send_to(b"x", socket.local_addr()?)?;
+/// let mut control = ControlBuf::<Meta>::new();
+/// let meta = socket.recv_msg(&mut [0; 8], &mut control)?.extract();
+/// assert!(meta.info.is_some() && meta.hops.is_some());
+/// # Ok(())
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a list of control messages",
     note = "a list is one message that can be received, or a tuple of up to twelve, not nested; for descriptors: `ScmRightsSpace<N>`"

@@ -81,6 +81,14 @@ pub(crate) fn fmt_list(mut cmsgs: Cmsgs<'_>, f: &mut fmt::Formatter<'_>) -> fmt:
 }
 
 /// What a known message holds that could not be read as its type, with the reason.
+///
+/// ```
+/// use ancillary::parser::{self, ControlMessage};
+///
+/// let Some(ControlMessage::Malformed(found)) = parser::parse(&[0; 24]).next() else { panic!() };
+/// assert!(found.error.to_string().starts_with("expected a cmsg_len of at least"));
+/// assert_eq!(found.cmsg.payload().len(), 24);
+/// ```
 #[derive(Clone, Copy, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Malformed<'a> {

@@ -16,6 +16,21 @@ macro_rules! control_messages {
         ///
         /// A view: [`ScmRights`](Self::ScmRights) shows numbers and owns none. A type may be added to it in any
         /// release; what is not known is [`Unknown`](Self::Unknown), whole.
+        ///
+        /// ```
+        /// use ancillary::{ControlList, RawCmsg, cmsg::CmsgId, message::HopLimit, parser::{self, ControlMessage}};
+        ///
+        /// let list = ControlList::new((HopLimit(9), RawCmsg::new(CmsgId::new(9999, 1), b"?")))?;
+        /// for message in parser::parse(list.as_bytes()) {
+        ///     match message {
+        ///         ControlMessage::IpTtl(ttl) => assert_eq!(ttl.0, 9),
+        ///         ControlMessage::Ipv6HopLimit(hops) => assert_eq!(hops.0, 9),
+        ///         ControlMessage::Unknown(raw) => assert_eq!(raw.payload(), b"?"),
+        ///         other => println!("{other:?}"),
+        ///     }
+        /// }
+        /// # Ok::<(), ancillary::EncodeError>(())
+        /// ```
         #[derive(Clone, Copy, Eq, PartialEq)]
         #[non_exhaustive]
         pub enum ControlMessage<'a> {

@@ -25,6 +25,25 @@ use crate::{message::UdpGro, take::take_pidfd};
 ///
 /// It borrows the control buffer, which goes on owning the descriptors, and not the data: `D` is `&[u8]` where one
 /// buffer was given, and `()` where the data lies in several of the caller's, which are his again at once.
+///
+/// ```
+/// use ancillary::{ControlBuf, SocketExt, message::HopLimit};
+/// use std::net::UdpSocket;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (server, client) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+/// server.enable::<HopLimit>()?;
+/// client.send_to(b"hello", server.local_addr()?)?;
+///
+/// let (mut data, mut control) = ([0; 1500], ControlBuf::<HopLimit>::new());
+/// let message = server.recv_msg(&mut data, &mut control)?;
+/// assert_eq!(message.data(), b"hello");
+/// assert_eq!(message.peer().and_then(|peer| peer.as_inet()), Some(client.local_addr()?));
+/// assert_eq!(message.extract(), message.get::<HopLimit>());
+/// println!("{message:?}"); // length, peer, messages and flags
+/// # Ok(())
+/// # }
+/// ```
 pub struct Received<'a, L = (), D = ()> {
     inbox: InboxMut<'a>,
     len: usize,

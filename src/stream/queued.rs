@@ -12,6 +12,21 @@ use std::{
 /// A descriptor to send: owned, and closed once it has gone, or borrowed.
 ///
 /// It comes from anything that is [`AsFd`], by reference, and from [`OwnedFd`] and std's files and sockets, by value.
+///
+/// ```
+/// use ancillary::stream::FdWriter;
+/// use std::{fs::File, os::unix::net::UnixStream};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (a, b) = UnixStream::pair()?;
+/// let mut out = FdWriter::new();
+/// out.queue(b"lent", [&b])?; // stays ours
+/// out.queue(b"given", [File::open("/dev/null")?])?; // closed when it has gone
+/// out.flush(&a)?;
+/// assert_eq!(out.pending_fds(), 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub enum QueuedFd<'fd> {
     /// Closed when it has been sent, or when the queue is dropped.

@@ -34,7 +34,8 @@ pub fn example(name: &str) -> PathBuf {
             cargo.args(["--profile", if name == "debug" { "dev" } else { name }]);
             // <target>/<profile>, or <target>/<triple>/<profile> when cross-compiled.
             let mut target = profile.parent().expect("the target directory");
-            if let Some(triple) = target.file_name().and_then(|n| n.to_str()).filter(|_| !target.join("CACHEDIR.TAG").exists()) {
+            let triple = env!("ANCILLARY_TARGET");
+            if target.ends_with(triple) {
                 cargo.args(["--target", triple]);
                 target = target.parent().expect("the target directory");
             }

@@ -36,6 +36,15 @@ use crate::{
 /// the first datagrams after enabling get the time of reading, TCP and AF_UNIX stream data none. AF_UNIX streams never
 /// have one. No privilege.
 ///
+/// ```
+/// use ancillary::message::Timestamp;
+/// use std::time::{Duration, SystemTime};
+///
+/// let when = Timestamp::new(86_400, 500_000_000).unwrap();
+/// assert_eq!(when.to_string(), "86400.500000000");
+/// assert_eq!(when.to_system_time(), Some(SystemTime::UNIX_EPOCH + Duration::from_millis(86_400_500)));
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text

@@ -17,6 +17,19 @@ use crate::{
 /// an IPv6 destination.
 ///
 /// See [`IpTtl`] and [`Ipv6HopLimit`] for the layouts.
+///
+/// ```
+/// use ancillary::{ControlBuf, MsgHdr, SocketExt, message::HopLimit};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+/// socket.enable::<HopLimit>()?;
+/// MsgHdr::new().to(socket.local_addr()?).data(b"near").control(HopLimit(3)).send(&socket)?;
+/// let (mut data, mut control) = ([0; 16], ControlBuf::<HopLimit>::new());
+/// assert_eq!(socket.recv_msg(&mut data, &mut control)?.extract(), Some(HopLimit(3)));
+/// # Ok(())
+/// # }
+/// ```
 #[doc(alias = "IP_TTL")]
 #[doc(alias = "IP_RECVTTL")]
 #[doc(alias = "IPV6_HOPLIMIT")]

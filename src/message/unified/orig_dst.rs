@@ -16,6 +16,20 @@ use crate::{
 /// one's address is IPv4, not a mapped one.
 ///
 /// See [`IpOrigDstAddr`] and [`Ipv6OrigDstAddr`] for the layouts.
+///
+/// ```
+/// use ancillary::{ControlBuf, SocketExt, message::OrigDst};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+/// socket.enable::<OrigDst>()?;
+/// let asked = ([127, 0, 0, 7], socket.local_addr()?.port()).into();
+/// socket.send_to(b"where to?", asked)?;
+/// let (mut data, mut control) = ([0; 16], ControlBuf::<OrigDst>::new());
+/// assert_eq!(socket.recv_msg(&mut data, &mut control)?.extract(), Some(OrigDst(asked)));
+/// # Ok(())
+/// # }
+/// ```
 #[doc(alias = "IP_ORIGDSTADDR")]
 #[doc(alias = "IP_RECVORIGDSTADDR")]
 #[doc(alias = "IPV6_ORIGDSTADDR")]

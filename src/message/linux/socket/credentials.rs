@@ -20,6 +20,21 @@ use crate::{
 ///
 /// Enabling it makes the kernel bind an unnamed datagram socket to an abstract name at its next send or connect.
 ///
+/// ```
+/// use ancillary::{ControlBuf, SocketExt, message::Credentials};
+/// use std::{io::Write, os::unix::net::UnixStream};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (mut a, b) = UnixStream::pair()?;
+/// b.enable::<Credentials>()?;
+/// a.write_all(b"it is me")?;
+/// let (mut data, mut control) = ([0; 16], ControlBuf::<Credentials>::new());
+/// let sender = b.recv_msg(&mut data, &mut control)?.extract();
+/// assert_eq!(sender.map(|sender| sender.pid as u32), Some(std::process::id()));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text
