@@ -73,8 +73,7 @@ pub fn installed() -> BTreeSet<RawFd> {
 }
 
 fn fail(number: c_int) -> c_int {
-    // SAFETY: the place of this thread's errno.
-    unsafe { *libc::__errno_location() = number };
+    nix::errno::Errno::from_raw(number).set();
     -1
 }
 
@@ -172,8 +171,12 @@ impl Kernel {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn recvmsg(socket: c_int, header: *mut msghdr, flags: c_int) -> ssize_t {
     match kernel().as_mut() {
-        // SAFETY: the caller's promises.
-        Some(kernel) => unsafe { kernel.answer(&mut *header, flags) },
+        Some(kernel) => {
+            // SAFETY: the caller's promise: nobody else uses it.
+            let header = unsafe { &mut *header };
+            // SAFETY: the caller's promises.
+            unsafe { kernel.answer(header, flags) }
+        }
         // SAFETY: the caller's promises.
         None => unsafe { libc::syscall(libc::SYS_recvmsg, socket, header, flags) as ssize_t },
     }
