@@ -1,5 +1,7 @@
 //! The carrier: headers and padding of control messages, no protocol.
 
+#![forbid(unsafe_code)]
+
 mod encode;
 mod raw;
 mod walk;

@@ -26,6 +26,7 @@
 //! To send one, implement [`SendControl`] with [`ControlOut::push`](crate::ControlOut::push).
 //!
 
+#![forbid(unsafe_code)]
 #![doc = include_str!("../../docs/messages.md")]
 
 #[macro_use]

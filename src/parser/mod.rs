@@ -9,6 +9,8 @@
 //! assert_eq!(parser::parse(&[]).count(), 0);
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod registry;
 
 pub use registry::ControlMessage;

@@ -20,6 +20,8 @@
 //!
 //! Left out are the structures of packets (section 2) and the functions of remote shells (14).
 //!
+
+#![forbid(unsafe_code)]
 #![cfg_attr(linux_like, doc = include_str!("linux.md"))]
 
 #[cfg(linux_like)]
