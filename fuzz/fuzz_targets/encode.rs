@@ -116,6 +116,10 @@ impl Message {
                 found.spec_dst == sent.spec_dst && found.ifindex == sent.ifindex
             }
             (Self::IpRetOpts(bytes), ControlMessage::IpRetOpts(found)) => found.as_bytes() == bytes,
+            // The kernel fills them up to whole words, and delivers no others.
+            (Self::IpRetOpts(bytes), ControlMessage::Malformed(found)) => {
+                bytes.len() % 4 != 0 && found.cmsg.payload() == bytes
+            }
             (Self::Ipv6HopLimit(limit), ControlMessage::Ipv6HopLimit(found)) => found.0 == *limit,
             (Self::TClass(class), ControlMessage::TClass(found)) => found.0 == *class,
             (Self::Ipv6PktInfo(addr, index), ControlMessage::Ipv6PktInfo(found)) => {
@@ -166,7 +170,7 @@ struct Input {
 
 fuzz_target!(|input: Input| {
     let Input { room, messages } = input;
-    let mut large = vec![0xa5; 1 << 20];
+    let mut large = vec![0xa5; 1 << 16];
     for message in &messages {
         match cmsg::encode(message, &mut large) {
             Ok(0) => assert!(matches!(message, Message::Rights(0))),
@@ -174,7 +178,7 @@ fuzz_target!(|input: Input| {
                 let first = parser::parse(&large[..len]).next().unwrap();
                 assert!(message.is(first), "{message:?} came back as {first:?}");
             }
-            Err(EncodeError::ControlSpace { .. }) => panic!("{message:?} needs more than a megabyte"),
+            Err(EncodeError::ControlSpace { .. }) => panic!("{message:?} needs more than 64 KiB"),
             Err(error) => assert!(!error.to_string().is_empty()),
         }
     }
