@@ -19,7 +19,7 @@ use ancillary::{
     message::{Credentials, HopLimit, IpRecvOpts, PktInfo, ScmPidfd, ScmRightsSpace, Timestamp, TrafficClass},
     set_option,
 };
-use ancillary_fuzz::{Open, reference};
+use ancillary_fuzz::{Open, Part, control, reference};
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use nix::{
@@ -38,7 +38,8 @@ struct Input {
 struct Send {
     data: u8,
     /// Sent as they are, but for descriptors and credentials, which are made true where `honest`.
-    control: Vec<u8>,
+    control: Vec<Part>,
+    cut: bool,
     honest: bool,
 }
 
@@ -128,7 +129,8 @@ fn run(input: Input) {
     if family & 0x20 != 0 {
         let _ = set_option(&b, libc::SOL_SOCKET, 84, 1); // SO_INQ
     }
-    for Send { data, mut control, honest } in sends.into_iter().take(4) {
+    for Send { data, control: parts, cut, honest } in sends.into_iter().take(4) {
+        let mut control = control(&parts, cut);
         if honest {
             made_true(&mut control);
         }

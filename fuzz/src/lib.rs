@@ -2,6 +2,7 @@
 
 use std::{io, ops::Range};
 
+use arbitrary::Arbitrary;
 use nix::libc;
 
 /// Bytes of a header (64-bit Linux).
@@ -49,6 +50,62 @@ pub fn reference(bytes: &[u8]) -> Walk {
     }
     walk.rest = bytes.len() - at;
     walk
+}
+
+/// A message as a kernel or a careless program lays it out, or bytes that are none.
+#[derive(Arbitrary, Debug)]
+pub enum Part {
+    /// `SCM_RIGHTS`, with stray bytes behind the last number.
+    Rights { count: u8, stray: u8 },
+    /// `SCM_PIDFD`, or the error number in its place.
+    Pidfd { error: bool },
+    /// `SCM_CREDENTIALS`
+    Credentials([u8; 12]),
+    /// Any other.
+    Other { level: u8, ty: u8, payload: Vec<u8> },
+    /// A header that says any length.
+    Header { said: u64, level: i32, ty: i32 },
+    /// The same of few bytes.
+    Short { said: u8, ty: u8 },
+    /// Bytes.
+    Raw(Vec<u8>),
+}
+
+/// All of them as control data; the last is not padded if `cut`.
+pub fn control(parts: &[Part], cut: bool) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for part in parts.iter().take(12) {
+        bytes.resize(bytes.len().next_multiple_of(WORD), 0);
+        let (level, ty, payload) = match part {
+            Part::Rights { count, stray } => {
+                let mut payload: Vec<u8> = (0..i32::from(count % 9)).flat_map(i32::to_ne_bytes).collect();
+                payload.resize(payload.len() + usize::from(stray % 4), 0);
+                (libc::SOL_SOCKET, libc::SCM_RIGHTS, payload)
+            }
+            Part::Pidfd { error } => (libc::SOL_SOCKET, 4, if *error { -3i32 } else { 3 }.to_ne_bytes().to_vec()),
+            Part::Credentials(who) => (libc::SOL_SOCKET, libc::SCM_CREDENTIALS, who.to_vec()),
+            Part::Other { level, ty, payload } => (i32::from(*level), i32::from(*ty), payload.clone()),
+            Part::Header { said, level, ty } => {
+                bytes.extend(said.to_ne_bytes().into_iter().chain(level.to_ne_bytes()).chain(ty.to_ne_bytes()));
+                continue;
+            }
+            Part::Short { said, ty } => {
+                bytes.extend(u64::from(*said).to_ne_bytes().into_iter().chain(1i32.to_ne_bytes()));
+                bytes.extend(i32::from(*ty).to_ne_bytes());
+                continue;
+            }
+            Part::Raw(raw) => {
+                bytes.extend(raw);
+                continue;
+            }
+        };
+        bytes.extend((HEADER + payload.len()).to_ne_bytes());
+        bytes.extend(level.to_ne_bytes().into_iter().chain(ty.to_ne_bytes()).chain(payload));
+    }
+    if !cut {
+        bytes.resize(bytes.len().next_multiple_of(WORD), 0);
+    }
+    bytes
 }
 
 /// Which numbers are open.

@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use ancillary_fuzz::reference;
+use ancillary_fuzz::{Part, control, reference};
 use arbitrary::Arbitrary;
 use nix::libc::{self, c_int, c_uint, mmsghdr, msghdr, ssize_t, timespec};
 
@@ -21,7 +21,7 @@ pub enum Answer {
     Message {
         data: u16,
         flags: u16,
-        control: Vec<u8>,
+        control: Vec<Part>,
         /// Control data as if the buffer were shorter.
         short: u8,
     },
@@ -99,7 +99,9 @@ impl Kernel {
             }
             // Data that has not been written is none that may be counted: an injected success must say 0.
             Some(Answer::Untouched) => return 0,
-            Some(Answer::Message { data, flags, control, short }) => (usize::from(data), flags, control, short),
+            Some(Answer::Message { data, flags, control: parts, short }) => {
+                (usize::from(data), flags, control(&parts, short & 1 != 0), short / 2)
+            }
         };
         let mut left = data.min(room);
         for slice in slices {
