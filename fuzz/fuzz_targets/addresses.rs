@@ -32,6 +32,9 @@ fn address(bytes: &[u8]) {
         assert_eq!(SockAddr::from(inet).as_inet(), Some(inet));
         assert_eq!(addr.as_inet_canonical().map(|inet| inet.port()), Some(inet.port()));
     }
+    if bytes.len() > 110 {
+        return; // more than a `sockaddr_un`, which no kernel takes
+    }
     if let Some(path) = addr.as_pathname() {
         assert_eq!(SockAddr::unix(path).unwrap().as_pathname(), Some(path));
     }
