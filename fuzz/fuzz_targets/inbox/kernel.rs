@@ -208,6 +208,10 @@ pub unsafe extern "C" fn recvmmsg(
         if index > 0 && kernel.answers.is_empty() {
             return index as c_int;
         }
+        // Each message of a call has its header written.
+        if let Some(Answer::Untouched) = kernel.answers.front() {
+            (message.msg_hdr.msg_namelen, message.msg_hdr.msg_controllen) = (0, 0);
+        }
         // SAFETY: the caller's promise.
         let len = unsafe { kernel.answer(&mut message.msg_hdr, flags) };
         if len < 0 {
