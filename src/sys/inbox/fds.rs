@@ -181,8 +181,12 @@ impl InboxMut<'_> {
         }
     }
 
-    /// Closes what the message at `start`, one that carries descriptors, holds.
+    /// Closes what the message at `start`, one that carries descriptors, holds, if the inbox owns any.
     pub(super) fn close_one(&mut self, start: usize) {
+        // The cursor would not ask before the message after this one.
+        if !self.head.owns {
+            return;
+        }
         let mut cursor = FdCursor::from(start);
         // One that is cut has no number, and the cursor would pass it over.
         if !cursor.next_message(self.head, self.bytes, true) || cursor.at != start + HEADER {
@@ -247,3 +251,51 @@ impl<'i> Iterator for Fds<'i> {
 }
 
 const _: () = assert!(size_of::<RawFd>() == 4);
+
+#[cfg(all(test, linux_like))]
+mod tests {
+    use std::{
+        fs::File,
+        io::Read,
+        os::fd::{AsRawFd, IntoRawFd},
+    };
+
+    use nix::{fcntl::OFlag, unistd::pipe2};
+
+    use super::*;
+    use crate::cmsg::{self, RawCmsg};
+
+    /// Two messages of `SCM_PIDFD`, of which the second replaces the first, in a frame of several calls.
+    fn compacted(numbers: [RawFd; 2], owns: bool) {
+        let mut bytes = [0; 64];
+        let payloads = numbers.map(i32::to_ne_bytes);
+        let messages = payloads.each_ref().map(|payload| RawCmsg::new(CmsgId::PIDFD, payload));
+        let len = cmsg::encode(&messages, &mut bytes);
+        let mut head = Head::new();
+        // INVARIANT: that of the caller: descriptors of its own, given away, or nobody's numbers.
+        (head.len, head.owns) = (len.unwrap(), owns);
+        let mut inbox = InboxMut { head: &mut head, bytes: &mut bytes };
+        inbox.compact();
+        assert_eq!(Cmsgs::new(inbox.received()).count(), 1);
+        inbox.close_from(0);
+        assert!(!head.owns);
+    }
+
+    #[test]
+    fn a_number_that_is_not_owned_is_never_closed() {
+        let files = [(); 2].map(|()| File::open("/dev/null").unwrap());
+        compacted(files.each_ref().map(AsRawFd::as_raw_fd), false);
+        assert!(files.iter().all(|file| file.metadata().is_ok()));
+    }
+
+    #[test]
+    fn one_that_is_replaced_is_closed() {
+        let (reader, writers) = {
+            let (reader, writer) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).unwrap();
+            let again = writer.try_clone().unwrap();
+            (File::from(reader), [writer, again])
+        };
+        compacted(writers.map(IntoRawFd::into_raw_fd), true);
+        assert_eq!((&reader).read(&mut [0]).unwrap(), 0, "nobody can write any more");
+    }
+}
