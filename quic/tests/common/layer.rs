@@ -1,0 +1,67 @@
+//! A socket as quinn uses it, without quinn: one transmit, one receive.
+
+use std::{
+    future::poll_fn,
+    io::{self, IoSliceMut},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use quinn::{
+    AsyncUdpSocket,
+    udp::{EcnCodepoint, RecvMeta, Transmit},
+};
+
+/// Buffers for one receive, made once.
+pub struct Room {
+    pub data: Vec<Vec<u8>>,
+    pub metas: Vec<RecvMeta>,
+}
+
+impl Room {
+    pub fn new(messages: usize) -> Self {
+        Self { data: vec![vec![0; 1 << 16]; messages], metas: vec![RecvMeta::default(); messages] }
+    }
+
+    /// The messages of one receive, of at most eight; how many.
+    pub async fn recv(&mut self, socket: &dyn AsyncUdpSocket) -> io::Result<usize> {
+        let mut buffers = self.data.iter_mut();
+        let mut slices = [(); 8].map(|()| IoSliceMut::new(buffers.next().map_or(&mut [], |data| &mut data[..])));
+        let count = self.metas.len().min(slices.len());
+        poll_fn(|cx| socket.poll_recv(cx, &mut slices[..count], &mut self.metas)).await
+    }
+}
+
+/// Receives until so many bytes have come: what each message said, and all of their data.
+pub async fn recv_bytes(socket: &dyn AsyncUdpSocket, bytes: usize) -> (Vec<RecvMeta>, Vec<u8>) {
+    let (mut room, mut metas, mut data) = (Room::new(8), Vec::new(), Vec::new());
+    while data.len() < bytes {
+        let count = room.recv(socket).await.unwrap();
+        for (meta, bytes) in room.metas[..count].iter().zip(&room.data) {
+            metas.push(*meta);
+            data.extend_from_slice(&bytes[..meta.len]);
+        }
+    }
+    (metas, data)
+}
+
+/// A transmit, sent as soon as the socket takes it.
+pub async fn send(socket: &Arc<dyn AsyncUdpSocket>, transmit: &Transmit<'_>) {
+    let mut poller = Arc::clone(socket).create_io_poller();
+    loop {
+        poll_fn(|cx| poller.as_mut().poll_writable(cx)).await.unwrap();
+        match socket.try_send(transmit) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            result => return result.unwrap(),
+        }
+    }
+}
+
+pub fn transmit<'a>(
+    destination: SocketAddr,
+    contents: &'a [u8],
+    segment_size: Option<usize>,
+    ecn: Option<EcnCodepoint>,
+) -> Transmit<'a> {
+    Transmit { destination, ecn, contents, segment_size, src_ip: None }
+}
