@@ -45,14 +45,18 @@ pub async fn recv_bytes(socket: &dyn AsyncUdpSocket, bytes: usize) -> (Vec<RecvM
     (metas, data)
 }
 
-/// A transmit, sent as soon as the socket takes it.
-pub async fn send(socket: &Arc<dyn AsyncUdpSocket>, transmit: &Transmit<'_>) {
+/// A transmit, sent as soon as the socket takes it; how often it did not.
+pub async fn send(socket: &Arc<dyn AsyncUdpSocket>, transmit: &Transmit<'_>) -> usize {
     let mut poller = Arc::clone(socket).create_io_poller();
+    let mut refused = 0;
     loop {
         poll_fn(|cx| poller.as_mut().poll_writable(cx)).await.unwrap();
         match socket.try_send(transmit) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            result => return result.unwrap(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => refused += 1,
+            result => {
+                result.unwrap();
+                return refused;
+            }
         }
     }
 }
