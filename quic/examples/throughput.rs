@@ -14,12 +14,12 @@ use std::{
 };
 
 use common::{
-    Layer, connect,
+    Layer, connect_with,
     layer::{Room, send, transmit},
     pattern,
 };
 use quinn::{
-    AsyncUdpSocket, Connection, Endpoint,
+    AsyncUdpSocket, Connection, Endpoint, TransportConfig,
     udp::{EcnCodepoint, Transmit},
 };
 use tokio::runtime::Runtime;
@@ -31,6 +31,7 @@ const LIMIT: (Duration, usize) = (Duration::from_secs(15), 2001);
 const SEGMENT: usize = 1200;
 const SENDS: usize = 100;
 const BYTES: usize = 1 << 20;
+const WINDOW: u32 = 80_000;
 
 fn main() {
     let limit = match std::env::args().nth(1).as_deref() {
@@ -100,7 +101,7 @@ impl Sockets {
 
 impl Case for Sockets {
     async fn run(&self) {
-        let (to, mut room) = (self.receiver.local_addr().expect("an address"), Room::new(8));
+        let (to, mut room) = (self.receiver.local_addr().expect("an address"), Room::new());
         let transmit = transmit(to, &self.contents, Some(SEGMENT), Some(EcnCodepoint::Ect0));
         let transmit = Transmit { src_ip: Some(to.ip()), ..transmit };
         for _ in 0..SENDS {
@@ -133,7 +134,10 @@ impl Transfer {
         }
         let to = sockets[0].local_addr().expect("an address");
         let [server, client] = sockets.map(|socket| layer.wrap(socket));
-        let (one, server, other, client) = connect(server, client, to).await;
+        // No more on its way than a socket's buffer holds by default: a loss would measure quinn's timers.
+        let mut transport = TransportConfig::default();
+        transport.receive_window(WINDOW.into());
+        let (one, server, other, client) = connect_with(transport, server, client, to).await;
         Self { _endpoints: [one, other], server, client, bytes: pattern(BYTES) }
     }
 }

@@ -209,7 +209,7 @@ fn one_receive_brings_all_that_wait() {
         for datagram in [&b"first"[..], b"", b"third"] {
             sender.send_to(datagram, receiver.local_addr().unwrap()).unwrap();
         }
-        let (receiver, mut room) = (Layer::Ours.wrap(receiver), Room::new(8));
+        let (receiver, mut room) = (Layer::Ours.wrap(receiver), Room::new());
         assert_eq!(room.recv(&*receiver).await.unwrap(), 3);
         assert_eq!(room.metas[..3].iter().map(|meta| meta.len).collect::<Vec<_>>(), [5, 0, 5]);
         assert!(room.metas[..3].iter().all(|meta| meta.addr == sender.local_addr().unwrap()));

@@ -48,7 +48,7 @@ fn bound() -> UdpSocket {
 fn allocations(sender: UdpSocket, segment: Option<usize>) -> usize {
     run(async {
         let (sender, receiver) = (Layer::Ours.wrap(sender), Layer::Ours.wrap(bound()));
-        let (contents, mut room) = (pattern(5000), Room::new(8));
+        let (contents, mut room) = (pattern(5000), Room::new());
         let to = receiver.local_addr().unwrap();
         let transmit = Transmit { src_ip: Some(to.ip()), ..transmit(to, &contents, segment, Some(EcnCodepoint::Ect0)) };
         // The first makes what lasts.

@@ -9,7 +9,7 @@ use std::{
 
 use quinn::{
     AsyncUdpSocket,
-    udp::{EcnCodepoint, RecvMeta, Transmit},
+    udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, Transmit},
 };
 
 /// Buffers for one receive, made once.
@@ -19,22 +19,23 @@ pub struct Room {
 }
 
 impl Room {
-    pub fn new(messages: usize) -> Self {
-        Self { data: vec![vec![0; 1 << 16]; messages], metas: vec![RecvMeta::default(); messages] }
+    /// As many as quinn has.
+    pub fn new() -> Self {
+        Self { data: vec![vec![0; 1 << 16]; BATCH_SIZE], metas: vec![RecvMeta::default(); BATCH_SIZE] }
     }
 
-    /// The messages of one receive, of at most eight; how many.
+    /// The messages of one receive; how many.
     pub async fn recv(&mut self, socket: &dyn AsyncUdpSocket) -> io::Result<usize> {
         let mut buffers = self.data.iter_mut();
-        let mut slices = [(); 8].map(|()| IoSliceMut::new(buffers.next().map_or(&mut [], |data| &mut data[..])));
-        let count = self.metas.len().min(slices.len());
-        poll_fn(|cx| socket.poll_recv(cx, &mut slices[..count], &mut self.metas)).await
+        let mut slices =
+            [(); BATCH_SIZE].map(|()| IoSliceMut::new(buffers.next().map_or(&mut [], |data| &mut data[..])));
+        poll_fn(|cx| socket.poll_recv(cx, &mut slices, &mut self.metas)).await
     }
 }
 
 /// Receives until so many bytes have come: what each message said, and all of their data.
 pub async fn recv_bytes(socket: &dyn AsyncUdpSocket, bytes: usize) -> (Vec<RecvMeta>, Vec<u8>) {
-    let (mut room, mut metas, mut data) = (Room::new(8), Vec::new(), Vec::new());
+    let (mut room, mut metas, mut data) = (Room::new(), Vec::new(), Vec::new());
     while data.len() < bytes {
         let count = room.recv(socket).await.unwrap();
         for (meta, bytes) in room.metas[..count].iter().zip(&room.data) {

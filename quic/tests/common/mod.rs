@@ -13,7 +13,7 @@ use std::{
 };
 
 use quinn::{
-    AsyncUdpSocket, ClientConfig, Connection, Endpoint, EndpointConfig, Runtime, ServerConfig,
+    AsyncUdpSocket, ClientConfig, Connection, Endpoint, EndpointConfig, Runtime, ServerConfig, TransportConfig,
     rustls::{RootCertStore, pki_types::PrivatePkcs8KeyDer},
 };
 
@@ -66,7 +66,19 @@ pub async fn connect(
     client: Arc<dyn AsyncUdpSocket>,
     to: SocketAddr,
 ) -> (Endpoint, Connection, Endpoint, Connection) {
-    let (configured, trusting) = configs();
+    connect_with(TransportConfig::default(), server, client, to).await
+}
+
+/// The same with a configuration for both.
+pub async fn connect_with(
+    transport: TransportConfig,
+    server: Arc<dyn AsyncUdpSocket>,
+    client: Arc<dyn AsyncUdpSocket>,
+    to: SocketAddr,
+) -> (Endpoint, Connection, Endpoint, Connection) {
+    let ((mut configured, mut trusting), transport) = (configs(), Arc::new(transport));
+    configured.transport_config(Arc::clone(&transport));
+    trusting.transport_config(transport);
     let (server, mut client) = (endpoint(server, Some(configured)), endpoint(client, None));
     client.set_default_client_config(trusting);
     let connecting = client.connect(to, "localhost").unwrap();
