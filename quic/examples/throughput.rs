@@ -73,6 +73,9 @@ fn ask<C: Case>(question: &str, (time, most): (Duration, usize), tokio: &Runtime
         noise.push(times[2] / times[0]);
     }
     let rounds = ratios.len();
+    if rounds == 1 {
+        return println!("{question}: every byte arrived"); // one round measures nothing
+    }
     println!("{question}: {}; noise: {}; {rounds} rounds", quartiles(ratios), quartiles(noise));
 }
 

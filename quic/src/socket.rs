@@ -46,13 +46,30 @@ const QUIET: Duration = Duration::from_secs(60);
 /// Where a route cannot cut datagrams (`UDP_SEGMENT`: EIO, EINVAL) they go one by one, in one sendmmsg(2).
 pub struct UdpSocket {
     io: tokio::net::UdpSocket,
-    arriving: Mutex<RecvBatch<Meta>>,
+    arriving: Mutex<Arriving>,
     /// Whether the kernel cuts; where it does not, `leaving` sends them.
     cuts: AtomicBool,
     leaving: OnceLock<Mutex<SendBatch>>,
     merges: bool,
     may_fragment: bool,
     told: Mutex<Option<Instant>>,
+}
+
+struct Arriving {
+    batch: RecvBatch<Meta>,
+    /// Messages to ask for: each costs something to ask for, and where the kernel merges there is mostly one.
+    ask: usize,
+}
+
+impl Arriving {
+    /// As many again where all came, fewer where few did.
+    fn learn(&mut self, asked: usize, arrived: usize) {
+        if arrived == asked {
+            self.ask = (asked * 2).min(BATCH_SIZE);
+        } else if arrived * 4 <= asked {
+            self.ask = asked.div_ceil(2);
+        }
+    }
 }
 
 impl UdpSocket {
@@ -74,7 +91,10 @@ impl UdpSocket {
         let whole = socket.local_addr()?.is_ipv4() || Ipv6DontFrag(true).set_sticky(&socket).is_ok();
         Ok(Self {
             io: tokio::net::UdpSocket::from_std(socket)?,
-            arriving: Mutex::new(RecvBatch::with_control(BATCH_SIZE, 0, Meta::SPACE.max(256))),
+            arriving: Mutex::new(Arriving {
+                batch: RecvBatch::with_control(BATCH_SIZE, 0, Meta::SPACE.max(256)),
+                ask: BATCH_SIZE,
+            }),
             cuts: AtomicBool::new(cuts),
             leaving: OnceLock::new(),
             merges,
@@ -191,20 +211,22 @@ impl AsyncUdpSocket for UdpSocket {
         bufs: &mut [IoSliceMut<'_>],
         metas: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        let count = bufs.len().min(metas.len());
         let mut arriving = self.arriving.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = arriving.ask.min(bufs.len()).min(metas.len());
+        let (bufs, batch) = (&mut bufs[..asked], &mut arriving.batch);
         loop {
             ready!(self.io.poll_recv_ready(cx))?;
-            match self.io.try_io(Interest::READABLE, || arriving.recv_into(&self.io, &mut bufs[..count], 1).map(drop)) {
+            match self.io.try_io(Interest::READABLE, || batch.recv_into(&self.io, bufs, 1).map(drop)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock || is_of_a_peer(&error) => continue,
                 Err(error) => return Poll::Ready(Err(error)),
             }
-            let messages = arriving.received_into();
+            let messages = batch.received_into();
             let arrived = messages.len();
             for (place, message) in metas.iter_mut().zip(messages) {
                 *place = meta(&message);
             }
+            arriving.learn(asked, arrived);
             return Poll::Ready(Ok(arrived));
         }
     }
