@@ -298,4 +298,16 @@ mod tests {
         compacted(writers.map(IntoRawFd::into_raw_fd), true);
         assert_eq!((&reader).read(&mut [0]).unwrap(), 0, "nobody can write any more");
     }
+
+    #[test]
+    fn an_empty_message_hides_no_descriptor_behind_it() {
+        let (reader, writer) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).unwrap();
+        let (number, mut bytes) = (writer.into_raw_fd().to_ne_bytes(), [0; 64]);
+        let len = cmsg::encode(&[RawCmsg::new(CmsgId::PIDFD, &[]), RawCmsg::new(CmsgId::PIDFD, &number)], &mut bytes);
+        let mut head = Head::new();
+        // INVARIANT: the number has been given away.
+        (head.len, head.owns) = (len.unwrap(), true);
+        InboxMut { head: &mut head, bytes: &mut bytes }.close_from(0);
+        assert_eq!(File::from(reader).read(&mut [0]).unwrap(), 0, "nobody can write any more");
+    }
 }
