@@ -306,3 +306,23 @@ fn what_is_only_sent_is_printed_by_its_name() {
     }
     assert!(printed.contains("{TLS_SET_RECORD_TYPE, 1 bytes: 15}") && !printed.contains("malformed"), "{printed}");
 }
+
+/// A message that looks at what stands there already.
+struct Watching(usize, &'static str);
+
+impl SendControl<'_> for Watching {
+    fn encode(&self, out: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
+        assert_eq!((out.len(), format!("{out:?}")), (self.0, self.1.to_owned()));
+        IpTtl(9).encode(out)
+    }
+}
+
+#[test]
+fn who_encodes_sees_what_is_written() {
+    let mut bytes = [0; 256];
+    let space = cmsg::space(4).unwrap();
+    let watching = [Watching(0, "[]"), Watching(space, "[{IP_TTL 9}]")];
+    let len = cmsg::encode(&watching, &mut bytes).unwrap();
+    assert_eq!(len, 2 * space);
+    assert_eq!(format!("{:?}", parser::cmsgs(&bytes[..len])), "[{IP_TTL 9}, {IP_TTL 9}]");
+}

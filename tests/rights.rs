@@ -6,6 +6,7 @@ mod common;
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
+    iter::repeat_n,
     os::{
         fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
         unix::{
@@ -21,6 +22,7 @@ use ancillary::{
     ControlBuf, ControlList, ControlVec, MsgFlags, MsgHdr, MsgHdrMut, SocketExt,
     cmsg::{self, CmsgId},
     message::{Credentials, RecvList, ScmRights, ScmRightsSpace},
+    parser::{self, ControlMessage},
 };
 use common::{
     TIMEOUT, has_descriptors, no_leak, open_count,
@@ -170,6 +172,18 @@ fn rights_given_separately_arrive_as_one_in_order() {
             assert_eq!(contents(message.take_fds()), names(0..6), "{kind:?}");
         }
     });
+}
+
+#[test]
+fn as_many_descriptors_as_a_message_carries_may_be_given_separately() {
+    let null = File::open("/dev/null").unwrap();
+    let (few, many) = (ScmRights::new(repeat_n(&null, 53)), ScmRights::new(repeat_n(&null, 200)));
+    let mut bytes = [0; 2048];
+    let len = cmsg::encode(&(few, many), &mut bytes).unwrap();
+    let [ControlMessage::ScmRights(rights)] = parser::parse(&bytes[..len]).collect::<Vec<_>>()[..] else {
+        panic!("one message: {:?}", parser::parse(&bytes[..len]));
+    };
+    assert!(rights.iter().eq(repeat_n(null.as_raw_fd(), 253)));
 }
 
 /// FD05, CR02
