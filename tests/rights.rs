@@ -176,14 +176,16 @@ fn rights_given_separately_arrive_as_one_in_order() {
 
 #[test]
 fn as_many_descriptors_as_a_message_carries_may_be_given_separately() {
-    let null = File::open("/dev/null").unwrap();
-    let (few, many) = (ScmRights::new(repeat_n(&null, 53)), ScmRights::new(repeat_n(&null, 200)));
-    let mut bytes = [0; 2048];
-    let len = cmsg::encode(&(few, many), &mut bytes).unwrap();
-    let [ControlMessage::ScmRights(rights)] = parser::parse(&bytes[..len]).collect::<Vec<_>>()[..] else {
-        panic!("one message: {:?}", parser::parse(&bytes[..len]));
-    };
-    assert!(rights.iter().eq(repeat_n(null.as_raw_fd(), 253)));
+    no_leak(|| {
+        let null = File::open("/dev/null").unwrap();
+        let (few, many) = (ScmRights::new(repeat_n(&null, 53)), ScmRights::new(repeat_n(&null, 200)));
+        let mut bytes = [0; 2048];
+        let len = cmsg::encode(&(few, many), &mut bytes).unwrap();
+        let [ControlMessage::ScmRights(rights)] = parser::parse(&bytes[..len]).collect::<Vec<_>>()[..] else {
+            panic!("one message: {:?}", parser::parse(&bytes[..len]));
+        };
+        assert!(rights.iter().eq(repeat_n(null.as_raw_fd(), 253)));
+    });
 }
 
 /// FD05, CR02
