@@ -3,9 +3,9 @@
 #![cfg(target_os = "linux")]
 
 use ancillary::{
-    ControlList, ControlOut, DecodeError, EncodeError, RawCmsg, SendControl,
+    ControlList, ControlOut, DecodeError, EncodeError, RawCmsg, RecvControl, SendControl,
     cmsg::{self, CmsgId},
-    message::{Credentials, HopLimit, IpPktInfo, IpTos, IpTtl, Ipv6HopLimit, Ipv6PktInfo, PktInfo, TClass},
+    message::{Credentials, HopLimit, IpPktInfo, IpTos, IpTtl, Ipv6HopLimit, Ipv6PktInfo, PktInfo, RecvList, TClass},
     parser::{self, ControlMessage},
 };
 use nix::libc;
@@ -325,4 +325,48 @@ fn who_encodes_sees_what_is_written() {
     let len = cmsg::encode(&watching, &mut bytes).unwrap();
     assert_eq!(len, 2 * space);
     assert_eq!(format!("{:?}", parser::cmsgs(&bytes[..len])), "[{IP_TTL 9}, {IP_TTL 9}]");
+}
+
+#[test]
+fn a_message_of_another_length_is_no_value_and_hides_none_behind_it() {
+    let mut bytes = [0; 256];
+    for found in (0..=64).filter(|found| *found != 4) {
+        let odd = RawCmsg::new(CmsgId::new(libc::IPPROTO_IP, libc::IP_TTL), &[9; 64][..found]);
+        let len =
+            cmsg::encode(&(odd, RawCmsg::new(CmsgId::new(libc::IPPROTO_IP, libc::IP_TOS), &[5])), &mut bytes).unwrap();
+        let cmsgs = parser::cmsgs(&bytes[..len]);
+        assert_eq!(<(IpTtl, IpTos)>::extract(cmsgs), (None, Some(IpTos(5))), "{found}");
+    }
+}
+
+/// Says that it is usually longer than anything.
+#[derive(Debug, PartialEq)]
+struct Endless<const LEN: usize>(usize);
+
+impl<const LEN: usize> RecvControl for Endless<LEN> {
+    type Value<'a> = Self;
+    const PAYLOAD_LEN: usize = 4;
+
+    fn matches(id: CmsgId) -> bool {
+        id == CmsgId::new(1000, 1)
+    }
+
+    fn usual_len(_: CmsgId) -> Option<usize> {
+        Some(LEN)
+    }
+
+    fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> {
+        Ok(Self(cmsg.payload().len()))
+    }
+}
+
+#[test]
+fn a_usual_length_that_nothing_has_changes_nothing() {
+    let mut bytes = [0; 64];
+    let len = cmsg::encode(&RawCmsg::new(CmsgId::new(1000, 1), &[1; 5]), &mut bytes).unwrap();
+    let walk = || parser::cmsgs(&bytes[..len]);
+    assert_eq!(<(Endless<{ usize::MAX }>,)>::extract(walk()), (Some(Endless(5)),));
+    assert_eq!(<(Endless<{ usize::MAX - 10 }>,)>::extract(walk()), (Some(Endless(5)),));
+    assert_eq!(<(Endless<{ usize::MAX - 15 }>,)>::extract(walk()), (Some(Endless(5)),));
+    assert_eq!(<(Endless<{ isize::MAX as usize }>,)>::extract(walk()), (Some(Endless(5)),));
 }

@@ -180,7 +180,9 @@ fn as_many_descriptors_as_a_message_carries_may_be_given_separately() {
         let null = File::open("/dev/null").unwrap();
         let (few, many) = (ScmRights::new(repeat_n(&null, 53)), ScmRights::new(repeat_n(&null, 200)));
         let mut bytes = [0; 2048];
-        let len = cmsg::encode(&(few, many), &mut bytes).unwrap();
+        let len = cmsg::encode(&(&few, &many), &mut bytes).unwrap();
+        assert_eq!(cmsg::encode(&(&few, &many), &mut bytes[..len]), Ok(len), "exactly so much room will do");
+        assert!(cmsg::encode(&(&few, &many), &mut vec![0; len - 1]).is_err());
         let [ControlMessage::ScmRights(rights)] = parser::parse(&bytes[..len]).collect::<Vec<_>>()[..] else {
             panic!("one message: {:?}", parser::parse(&bytes[..len]));
         };
