@@ -135,6 +135,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_longest_that_fit_are_given_and_no_longer_ones() {
+        let limit = i32::MAX as usize;
+        let longest = limit - sys::HEADER;
+        assert_eq!((len(longest), len(longest + 1)), (Some(limit), None));
+        let longest = longest - sys::ALIGN;
+        assert!(space(longest).is_some_and(|space| space <= limit));
+        assert_eq!(space(longest + 1), None);
+    }
+
     /// MC03
     #[test]
     #[cfg(all(linux_like, target_pointer_width = "64"))]
