@@ -310,4 +310,13 @@ mod tests {
         InboxMut { head: &mut head, bytes: &mut bytes }.close_from(0);
         assert_eq!(File::from(reader).read(&mut [0]).unwrap(), 0, "nobody can write any more");
     }
+
+    #[test]
+    fn no_number_is_taken_that_is_not_owned_and_0_is_no_error() {
+        let mut bytes = [0; 64];
+        let len = cmsg::encode(&RawCmsg::new(CmsgId::PIDFD, &[0; 4]), &mut bytes);
+        let mut head = Head::new();
+        head.len = len.unwrap();
+        assert!(InboxMut { head: &mut head, bytes: &mut bytes }.take_pidfd().is_none());
+    }
 }
