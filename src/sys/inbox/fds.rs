@@ -312,6 +312,23 @@ mod tests {
     }
 
     #[test]
+    fn one_that_replaces_a_cut_one_stays_open() {
+        let (reader, writer) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).unwrap();
+        let (mut reader, mut bytes) = (File::from(reader), [0; 64]);
+        let number = writer.into_raw_fd().to_ne_bytes();
+        let messages = [RawCmsg::new(CmsgId::PIDFD, &number[..2]), RawCmsg::new(CmsgId::PIDFD, &number)];
+        let len = cmsg::encode(&messages, &mut bytes);
+        let mut head = Head::new();
+        // INVARIANT: the number has been given away.
+        (head.len, head.owns) = (len.unwrap(), true);
+        let mut inbox = InboxMut { head: &mut head, bytes: &mut bytes };
+        inbox.compact();
+        assert!(reader.read(&mut [0]).is_err(), "somebody can write");
+        inbox.close_from(0);
+        assert_eq!(reader.read(&mut [0]).unwrap(), 0, "nobody can write any more");
+    }
+
+    #[test]
     fn no_number_is_taken_that_is_not_owned_and_0_is_no_error() {
         let mut bytes = [0; 64];
         let len = cmsg::encode(&RawCmsg::new(CmsgId::PIDFD, &[0; 4]), &mut bytes);
