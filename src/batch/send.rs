@@ -282,7 +282,7 @@ impl<'a> Batch<'_, 'a> {
         }
         let (begun, takes_parts) = (self.begun(), sys::takes_parts(socket)?);
         let Some((_, slices, control)) = self.session.next() else { return Ok(usize::MAX) };
-        let bytes = slices.iter().fold(0, |sum: usize, slice| sum.saturating_add(slice.len()));
+        let bytes = sys::total(slices);
         if begun > 0 && (begun > bytes || !takes_parts) {
             let expected = if takes_parts { "no more than the bytes of the message" } else { "0: not a stream" };
             return Err(EncodeError::Value { field: "begun", expected, found: begun as i64 }.into());

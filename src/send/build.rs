@@ -66,7 +66,7 @@ impl<'a, S: Storage<'a>> MsgHdr<'a, S> {
         let mut found = 0;
         let filled = self.parts.slices_mut().fill(|free| {
             let used = buf.chunks_vectored(free).min(free.len());
-            found = free[..used].iter().map(|slice| slice.len()).fold(0, usize::saturating_add);
+            found = sys::total(&free[..used]);
             used
         });
         if let Err(needed) = filled {

@@ -209,7 +209,7 @@ impl<'fd> FdWriter<'fd> {
     /// As [`write`](Self::write).
     pub fn write_vectored(&mut self, socket: impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let slices = slices.get(..INLINE_SLICES).unwrap_or(slices);
-        let len = slices.iter().fold(0usize, |sum, slice| sum.saturating_add(slice.len()));
+        let len = crate::sys::total(slices);
         if len == 0 {
             return Ok(0);
         }

@@ -7,7 +7,10 @@ use std::{
 
 use nix::libc::{self, c_int, c_uint};
 
-use super::io::{last_error, raw_sendmsg, zeroed_msghdr};
+use super::{
+    SockAddr,
+    io::{last_error, raw_sendmsg, zeroed_msghdr},
+};
 
 /// `struct mmsghdr`: FreeBSD declares a wider length, but has no system call for it.
 #[derive(Clone, Copy)]
@@ -32,6 +35,13 @@ impl Mmsghdr {
     /// All zero, the pads that musl adds included.
     pub(super) fn zeroed() -> Self {
         Self { header: zeroed_msghdr(), len: 0 }
+    }
+
+    /// Offers a receive the whole room again: a `SockAddr`, and so many bytes of control data.
+    #[inline(always)]
+    pub(super) fn rearm(&mut self, control_len: usize) {
+        self.header.msg_namelen = SockAddr::CAPACITY as libc::socklen_t;
+        self.header.msg_controllen = control_len as _;
     }
 
     /// Bytes of data that it describes.

@@ -33,7 +33,7 @@ pub(crate) use out_batch::{OutBatch, OutSession, QueueError, Slot, rest_of};
 pub(crate) use outbox::{ByteRoom, ByteSink, InlineBytes, Outbox};
 #[cfg(linux_like)]
 pub(crate) use pinned::SendPinned;
-pub(crate) use slices::{INLINE_SLICES, InlineSlices, IoSlices, IoSlicesMut, SliceRoom};
+pub(crate) use slices::{INLINE_SLICES, InlineSlices, IoSlices, IoSlicesMut, SliceRoom, total};
 
 use nix::libc::{self, c_int};
 

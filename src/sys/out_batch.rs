@@ -14,6 +14,7 @@ use super::{
     array::Array,
     io::sendmsg,
     mmsg::{Mmsghdr, sendmmsg},
+    slices::total,
 };
 
 /// The most bytes that the kernel takes of one message (`MAX_RW_COUNT`, include/linux/fs.h): of a longer one it sends the
@@ -140,8 +141,9 @@ impl<'a> OutSession<'_, 'a> {
     #[inline(always)]
     pub(crate) fn slot(&mut self) -> Slot<'_, 'a> {
         let queue = &self.batch.queue;
-        // SAFETY: 1. so many entries follow, of any content (the invariant of the queue); 2. the session is borrowed exclusively for as long as the slice lives, and nothing
-        // queued lies there; the slot's own `batch` does not touch it.
+        // SAFETY: 1. so many entries follow, of any content (the invariant of the queue); 2. the session is borrowed
+        // exclusively for as long as the slice lives, and nothing queued lies there; the slot's own `batch` does not touch
+        // it.
         let slices = unsafe { std::slice::from_raw_parts_mut(queue.slices.cast(), queue.slices_left) };
         // SAFETY: as above, with bytes.
         let control = unsafe { std::slice::from_raw_parts_mut(queue.control.cast(), queue.control_left) };
@@ -373,7 +375,7 @@ impl<'a> Slot<'_, 'a> {
             _ => (control.as_ptr().cast::<libc::c_void>().cast_mut(), control.len() as _),
         };
         let queue = &mut batch.queue;
-        let bytes = slices.iter().fold(0, |sum: usize, slice| sum.saturating_add(slice.len()));
+        let bytes = total(slices);
         if bytes > MAX_BYTES || (bytes == 0 && !control.is_empty()) {
             queue.loose = true;
         }

@@ -4,9 +4,16 @@ use std::{
     io::{IoSlice, IoSliceMut},
     marker::PhantomData,
     mem::MaybeUninit,
+    ops::Deref,
 };
 
 use nix::libc;
+
+/// Bytes in all of them; one buffer may stand in a list many times.
+#[inline(always)]
+pub(crate) fn total(slices: &[impl Deref<Target = [u8]>]) -> usize {
+    slices.iter().fold(0, |sum: usize, slice| sum.saturating_add(slice.len()))
+}
 
 /// How many buffers a header holds itself.
 pub(crate) const INLINE_SLICES: usize = 64;

@@ -178,7 +178,7 @@ impl<S: AsyncSocket + Unpin> AsyncWrite for FdStream<'_, S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let (socket, _, writer) = self.get_mut().parts_mut();
-        let len = slices.iter().fold(0usize, |sum, slice| sum.saturating_add(slice.len()));
+        let len = crate::sys::total(slices);
         if len == 0 || len < writer.room() {
             return Poll::Ready(writer.write_vectored(socket, slices));
         }

@@ -9,13 +9,13 @@ use std::{
 
 use nix::libc::{self, c_int};
 
-use super::{Arrival, Head, InboxMut, Recv, discards, is_inet, refuses_cloexec};
+use super::{Arrival, Head, InboxMut, Recv, discards, is_inet, receiving};
 use crate::cmsg::unlikely;
 use crate::sys::{
-    MSG_CMSG_CLOEXEC, SockAddr,
     array::Array,
     io::ends_stream,
     mmsg::{Mmsghdr, recvmmsg},
+    slices::total,
 };
 
 /// Storage for messages to receive, made once.
@@ -110,11 +110,10 @@ impl InBatch {
         own.iov = libc::iovec { iov_base: data.wrapping_add(index * self.size).cast(), iov_len: self.size };
         let header = &mut message.header;
         header.msg_name = self.heads.as_ptr().wrapping_add(index).cast();
-        header.msg_namelen = SockAddr::CAPACITY as libc::socklen_t;
         (header.msg_iov, header.msg_iovlen) = (ptr::from_mut(own).cast(), 1);
         // Never null, also of no bytes.
         header.msg_control = control.wrapping_add(index * self.control_len).cast();
-        header.msg_controllen = self.control_len as _;
+        message.rearm(self.control_len);
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -167,7 +166,7 @@ impl InBatch {
         let socket = socket.as_fd();
         let count = buffers.len().checked_div(each).unwrap_or(0).min(self.headers.len());
         for (index, list) in (0..count).zip(buffers.chunks_exact_mut(each.max(1))) {
-            let room = list.iter().fold(0, |sum: usize, buffer| sum.saturating_add(buffer.len()));
+            let room = total(list);
             if let (Some(message), Some(own)) = (self.headers.get_mut(index), self.own.get_mut(index)) {
                 // IoSliceMut is guaranteed to be ABI compatible with iovec on Unix.
                 (message.header.msg_iov, message.header.msg_iovlen) = (list.as_mut_ptr().cast(), list.len() as _);
@@ -192,24 +191,18 @@ impl InBatch {
         let ask = last.ask;
         // Each would be the same message.
         let count = if ask.flags & libc::MSG_PEEK != 0 { count.min(1) } else { count };
-        let mut flags = if ask.inheritable { ask.flags } else { ask.flags | MSG_CMSG_CLOEXEC };
-        let (received, error) = loop {
-            // SAFETY: so many headers are there, as the callers have seen to, and describe memory of the batch, or of the
-            // caller's, all borrowed exclusively until the call returns.
-            match unsafe { recvmmsg(socket, self.headers.as_ptr(), count, flags) } {
-                Ok(received) => break received,
-                Err(error) if flags & MSG_CMSG_CLOEXEC != 0 && refuses_cloexec(socket, &error) => {
-                    flags &= !MSG_CMSG_CLOEXEC;
+        let headers = self.headers.as_ptr();
+        // SAFETY: so many headers are there, as the callers have seen to, and describe memory of the batch, or of the
+        // caller's, all borrowed exclusively until the call returns.
+        let result = receiving(socket, ask, |flags| unsafe { recvmmsg(socket, headers, count, flags) });
+        let (received, error) = match result {
+            Ok(received) => received,
+            Err(error) => {
+                // The kernel has looked at no other.
+                if let Some(first) = self.headers.get_mut(0) {
+                    first.rearm(self.control_len);
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    // The kernel has looked at no other.
-                    if let Some(first) = self.headers.get_mut(0) {
-                        first.header.msg_namelen = SockAddr::CAPACITY as libc::socklen_t;
-                        first.header.msg_controllen = self.control_len as _;
-                    }
-                    return Err(error);
-                }
+                return Err(error);
             }
         };
         // INVARIANT: the kernel says no more than it was given.
@@ -435,8 +428,7 @@ impl<'m> InMessages<'m> {
         let control_len = self.control_len;
         let message = self.header();
         let Mmsghdr { mut header, len } = *message;
-        message.header.msg_namelen = SockAddr::CAPACITY as libc::socklen_t;
-        message.header.msg_controllen = control_len as _;
+        message.rearm(control_len);
         let mut arrived = header.msg_controllen as usize;
         if arrived > control_len {
             unlikely();

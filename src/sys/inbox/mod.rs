@@ -430,15 +430,24 @@ fn is_inet(peer: &SockAddr) -> bool {
 /// * the header's pointers and lengths describe memory that is borrowed exclusively until this returns
 #[inline(always)]
 unsafe fn recvmsg(socket: BorrowedFd<'_>, header: &mut libc::msghdr, ask: Recv) -> io::Result<usize> {
-    let mut flags = if ask.inheritable { ask.flags } else { ask.flags | MSG_CMSG_CLOEXEC };
-    loop {
+    receiving(socket, ask, |flags| {
         // SAFETY: 1. the descriptor is borrowed, hence open; 2. the caller's promise; 3. what the kernel writes there is
         // plain bytes.
         let returned = unsafe { libc::recvmsg(socket.as_raw_fd(), header, flags) };
-        if returned >= 0 {
-            return Ok(returned as usize);
-        }
-        let error = last_error();
+        if returned >= 0 { Ok(returned as usize) } else { Err(last_error()) }
+    })
+}
+
+/// A call that receives, under the flags that were asked for and close-on-exec: retried when a signal interrupts it, and
+/// without that flag where the protocol refuses it.
+#[inline(always)]
+fn receiving<R>(socket: BorrowedFd<'_>, ask: Recv, mut call: impl FnMut(c_int) -> io::Result<R>) -> io::Result<R> {
+    let mut flags = if ask.inheritable { ask.flags } else { ask.flags | MSG_CMSG_CLOEXEC };
+    loop {
+        let error = match call(flags) {
+            Ok(received) => return Ok(received),
+            Err(error) => error,
+        };
         if flags & MSG_CMSG_CLOEXEC != 0 && refuses_cloexec(socket, &error) {
             flags &= !MSG_CMSG_CLOEXEC;
         } else if error.kind() != io::ErrorKind::Interrupted {
