@@ -87,6 +87,8 @@ impl Families {
     #[cfg_attr(not(linux_like), allow(dead_code, reason = "Linux has such messages"))]
     pub(crate) const ANY: Self = Self { list: &[], names: "any family" };
     pub(crate) const INET: Self = Self { list: &[libc::AF_INET, libc::AF_INET6], names: "AF_INET or AF_INET6" };
+    #[cfg(linux_like)]
+    pub(crate) const INET4: Self = Self { list: &[libc::AF_INET], names: "AF_INET" };
     pub(crate) const INET6: Self = Self { list: &[libc::AF_INET6], names: "AF_INET6" };
     pub(crate) const UNIX: Self = Self { list: &[libc::AF_UNIX], names: "AF_UNIX" };
     #[cfg(linux_like)]

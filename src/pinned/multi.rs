@@ -12,8 +12,8 @@ use crate::{error::PinnedError, flags::RecvFlags, message::RecvList, receive::Re
 /// It owns the buffers and their ring. [`register`](Self::register) says where the ring is, [`start`](Self::start) gives
 /// the header for one request (several sockets may share the buffers), and [`complete`](Self::complete) gives each message,
 /// typed as a single one. A message's buffer goes back to the kernel with the next `complete` or
-/// [`recycle`](Self::recycle), and descriptors that nobody took are closed then. No call of these is a system call or
-/// allocates.
+/// [`recycle`](Self::recycle), and descriptors that nobody took are closed then. No call of these allocates, or
+/// is a system call but to close them.
 ///
 /// The kernel has the buffers until they are unregistered and all requests have ended, which [`release`](Self::release)
 /// is told; dropped before that, they are leaked. `examples/uring_echo.rs` does all of it.

@@ -4,10 +4,7 @@ use std::{fmt, io, os::fd::AsFd};
 
 use nix::libc;
 
-use crate::{
-    error::{EncodeError, FamilyError},
-    sys,
-};
+use crate::{error::EncodeError, options::Families, sys};
 
 // include/uapi/linux/icmpv6.h and icmp.h; the level of the latter is SOL_RAW of include/linux/socket.h.
 const ICMPV6_FILTER: i32 = 1;
@@ -43,7 +40,7 @@ const SOL_RAW: i32 = 255;
 ///   +--------+--------+-- ... --+--------+
 /// ```
 ///
-/// On Linux a bit that is set blocks (elsewhere it lets pass); the methods are the same everywhere.
+/// On Linux a bit that is set blocks (elsewhere it lets pass).
 ///
 /// # References
 ///
@@ -101,11 +98,11 @@ impl Icmp6Filter {
     ///
     /// # Errors
     ///
-    /// [`FamilyError`] if the socket is not of AF_INET6; ENOPROTOOPT if it is no raw socket, EOPNOTSUPP if it is one of
+    /// [`FamilyError`](crate::FamilyError) if the socket is not of AF_INET6; ENOPROTOOPT if it is no raw socket, EOPNOTSUPP if it is one of
     /// another protocol than ICMPv6.
     pub fn set(&self, socket: impl AsFd) -> io::Result<()> {
         let socket = socket.as_fd();
-        require(sys::domain(socket)?, libc::AF_INET6, "AF_INET6")?;
+        Families::INET6.require(socket)?;
         sys::set_option_bytes(socket, libc::IPPROTO_ICMPV6, ICMPV6_FILTER, &self.to_wire())
     }
 
@@ -116,7 +113,7 @@ impl Icmp6Filter {
     /// As those of [`set`](Self::set).
     pub fn get(socket: impl AsFd) -> io::Result<Self> {
         let (socket, mut bytes) = (socket.as_fd(), [0; 32]);
-        require(sys::domain(socket)?, libc::AF_INET6, "AF_INET6")?;
+        Families::INET6.require(socket)?;
         sys::option_bytes(socket, libc::IPPROTO_ICMPV6, ICMPV6_FILTER, &mut bytes)?;
         Ok(Self::from_wire(&bytes))
     }
@@ -236,11 +233,11 @@ impl IcmpFilter {
     ///
     /// # Errors
     ///
-    /// [`FamilyError`] if the socket is not of AF_INET; ENOPROTOOPT if it is no raw socket, EOPNOTSUPP if it is one of
+    /// [`FamilyError`](crate::FamilyError) if the socket is not of AF_INET; ENOPROTOOPT if it is no raw socket, EOPNOTSUPP if it is one of
     /// another protocol than ICMP.
     pub fn set(&self, socket: impl AsFd) -> io::Result<()> {
         let socket = socket.as_fd();
-        require(sys::domain(socket)?, libc::AF_INET, "AF_INET")?;
+        Families::INET4.require(socket)?;
         sys::set_option_bytes(socket, SOL_RAW, ICMP_FILTER, &self.blocked.to_ne_bytes())
     }
 
@@ -251,7 +248,7 @@ impl IcmpFilter {
     /// As those of [`set`](Self::set), with EOPNOTSUPP for both of the latter (seen on Linux 6.18).
     pub fn get(socket: impl AsFd) -> io::Result<Self> {
         let (socket, mut bytes) = (socket.as_fd(), [0; 4]);
-        require(sys::domain(socket)?, libc::AF_INET, "AF_INET")?;
+        Families::INET4.require(socket)?;
         sys::option_bytes(socket, SOL_RAW, ICMP_FILTER, &mut bytes)?;
         Ok(Self { blocked: u32::from_ne_bytes(bytes) })
     }
@@ -270,10 +267,6 @@ impl Default for IcmpFilter {
     fn default() -> Self {
         Self::pass_all()
     }
-}
-
-fn require(found: i32, family: i32, expected: &'static str) -> io::Result<()> {
-    if found == family { Ok(()) } else { Err(FamilyError { what: "socket", expected, found }.into()) }
 }
 
 /// Ranges of types.
