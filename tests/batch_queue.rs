@@ -21,14 +21,15 @@ use common::{
 fn a_message_that_cannot_be_built_is_not_in_the_batch_and_takes_no_room() {
     let (receiver, sender) = udp(V4);
     receiver.enable::<IpTtl>().unwrap();
-    let mut room = SendBatch::with_room(3, 6, 72);
+    let mut room = SendBatch::with_room(3, 3, 72);
     let many = [IoSlice::new(b"x"); 7];
     let mut batch = room.begin();
     for (k, number) in [b"0", b"1", b"2"].into_iter().enumerate() {
         let value = EncodeError::Value { field: "IP_TTL", expected: "1..=255", found: 0 };
         assert_eq!(batch.message().data(b"bad").control(IpTtl(0)).queue(), Err(value));
         let mut message = batch.message();
-        let left = 6 - 2 * k;
+        // One of its own, and what those before have left of three.
+        let left = 1 + 3 - k;
         let slices = EncodeError::Slices { needed: left + 1, available: left };
         (0..=left).for_each(|_| {
             message.data(b"x");
@@ -51,7 +52,8 @@ fn a_message_that_cannot_be_built_is_not_in_the_batch_and_takes_no_room() {
     let full = EncodeError::Messages { available: 3 };
     assert_eq!(batch.message().queue(), Err(full));
     // What has been told of a message that does not fit is still the first error.
-    assert!(matches!(batch.message().data(b"x").queue(), Err(EncodeError::Slices { available: 0, .. })));
+    assert_eq!(batch.message().data(b"x").queue(), Err(full));
+    assert!(matches!(batch.message().data(b"x").data(b"y").queue(), Err(EncodeError::Slices { available: 1, .. })));
     assert_eq!((batch.message().slices(&many).queue(), batch.len()), (Err(full), 3));
     assert_eq!(batch.send_all(&sender).unwrap(), 3);
     let found = collect(&mut RecvBatch::<IpTtl>::new(9, 8), &receiver, 3, |m| (m.data().to_vec(), m.extract()));
@@ -173,11 +175,11 @@ fn buffers_of_many_chunks_are_gathered_where_there_is_room() {
     use bytes::Buf;
     let (receiver, sender) = udp(V4);
     let chain = Buf::chain(&b"a"[..], &b"bc"[..]).chain(&b"def"[..]);
-    let mut room = SendBatch::with_room(3, 7, 0);
+    let mut room = SendBatch::with_room(3, 5, 0);
     let mut batch = room.begin();
     batch.message().buf(&chain).queue().unwrap();
     batch.message().data(b"-").buf(&chain).queue().unwrap();
-    let gather = EncodeError::Gather { expected: 6, found: 0 };
+    let gather = EncodeError::Gather { expected: 6, found: 1 };
     assert_eq!(batch.message().buf(&chain).queue(), Err(gather));
     batch.message().queue().unwrap();
     assert_eq!(batch.send_all(&sender).unwrap(), 3);

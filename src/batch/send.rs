@@ -47,14 +47,14 @@ pub struct SendBatch {
 }
 
 impl SendBatch {
-    /// For so many messages, with room for four buffers and 128 bytes of control messages each, on average.
+    /// For so many messages, with room for five buffers and 128 bytes of control messages each, on average.
     #[must_use]
     pub fn new(messages: usize) -> Self {
         Self::with_room(messages, 4 * messages, 128 * messages)
     }
 
-    /// For so many messages, with room for so many buffers and bytes of control messages in all: one may need much and the
-    /// next little. A list of buffers given whole ([`MsgHdr::slices`]) and a [`ControlList`](crate::ControlList) need no
+    /// For so many messages, with room for so many buffers, beside one for each message, and for so many bytes of control
+    /// messages in all: one may need much and the next little. A list of buffers given whole ([`MsgHdr::slices`]) and a [`ControlList`](crate::ControlList) need no
     /// room.
     #[must_use]
     pub fn with_room(messages: usize, slices: usize, control: usize) -> Self {

@@ -67,6 +67,7 @@ pub use crate::cmsg::SendControl;
 use crate::{
     cmsg::{self, CmsgId, Cmsgs, ControlOut, RawCmsg},
     error::{DecodeError, EncodeError},
+    sys,
 };
 
 /// A message that can be received: what it is, how to read it, how to ask for it.
@@ -208,6 +209,16 @@ impl RecvList for () {
     fn extract(_: Cmsgs<'_>) {}
 }
 
+/// The next message, if it is a `T` that is as long as usual.
+#[inline(always)]
+fn usual<'a, T: RecvControl>(cmsgs: &mut Cmsgs<'a>) -> Option<RawCmsg<'a>> {
+    let header = cmsgs.header()?;
+    if !T::matches(header.id()) {
+        return None;
+    }
+    cmsgs.next_of_len(header, T::usual_len(header.id())?)
+}
+
 /// A list that reads one message into the places of its types.
 trait Read: RecvList {
     fn read<'a>(cmsg: RawCmsg<'a>, out: &mut Self::Output<'a>);
@@ -227,14 +238,19 @@ macro_rules! tuples {
             #[inline(always)]
             fn extract(cmsgs: Cmsgs<'_>) -> Self::Output<'_> {
                 let (mut cmsgs, mut out) = (cmsgs, ($(None::<$name::Value<'_>>,)+));
-                'walk: loop {
-                    let Some(header) = cmsgs.header() else { break };
-                    $(if $name::matches(header.id()) {
-                        if let Some(cmsg) = $name::usual_len(header.id()).and_then(|len| cmsgs.next_of_len(header, len)) {
-                            <Self as Read>::read(cmsg, &mut out);
-                            continue 'walk;
-                        }
+                loop {
+                    let before = cmsgs.rest().len();
+                    // Most often they come in the order of the list: one comparison each then.
+                    $(if let Some(cmsg) = usual::<$name>(&mut cmsgs) {
+                        <Self as Read>::read(cmsg, &mut out);
                     })+
+                    let left = cmsgs.rest().len();
+                    if left < sys::HEADER {
+                        break;
+                    }
+                    if left != before {
+                        continue;
+                    }
                     let Some(cmsg) = cmsgs.next() else { break };
                     <Self as Read>::read(cmsg, &mut out);
                 }

@@ -27,13 +27,17 @@ macro_rules! sends {
 }
 
 /// How a type is received: its identities, the length of its payload, how to read it, and the option that asks for it.
-/// With `view`, the type has a lifetime and borrows the payload, which may be shorter; with `varying`, it may be shorter.
+/// With `view`, the type has a lifetime and borrows the payload, which may be shorter; with `varying`, it may be shorter; with
+/// `usually N`, this system delivers N bytes.
 macro_rules! receives {
     ($type:ident, $id:path, $len:expr, |$cmsg:ident| $value:expr, $option:expr) => {
         receives!(@ [$type] [Self] [$id] $len, Some($len), |$cmsg| $value, $option);
     };
     ($type:ident, $($id:path)|+, $len:expr, |$cmsg:ident| $value:expr, $option:expr) => {
         receives!(@ [$type] [Self] [$($id)|+] $len, None, |$cmsg| $value, $option);
+    };
+    (usually $usual:literal, $type:ident, $($id:path)|+, $len:expr, |$cmsg:ident| $value:expr, $option:expr) => {
+        receives!(@ [$type] [Self] [$($id)|+] $len, Some($usual), |$cmsg| $value, $option);
     };
     (varying $type:ident, $($id:path)|+, $len:expr, |$cmsg:ident| $value:expr, $option:expr) => {
         receives!(@ [$type] [Self] [$($id)|+] $len, None, |$cmsg| $value, $option);

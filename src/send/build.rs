@@ -7,7 +7,7 @@ use nix::libc;
 use super::{BatchSlot, ControlList, Failure, MsgHdr, Progress, Storage};
 use crate::{
     addr::{Name, ToSockAddr, set_name},
-    cmsg::ControlOut,
+    cmsg::{ControlOut, unlikely},
     error::EncodeError,
     flags::SendFlags,
     message::SendControl,
@@ -92,7 +92,15 @@ impl<'a, S: Storage<'a>> MsgHdr<'a, S> {
             return self.fail(EncodeError::Begun { sent });
         }
         let family = self.name.effective_family();
-        if let Err(error) = messages.encode(&mut ControlOut::new(self.parts.control_mut().sink(), family)) {
+        let control = self.parts.control_mut();
+        // Twice the same: where there is all of this, each message need not ask for its own.
+        let result = if S::SHARED && control.free() < PLENTY {
+            unlikely();
+            messages.encode(&mut ControlOut::new(control.sink(), family))
+        } else {
+            messages.encode(&mut ControlOut::new(control.sink(), family))
+        };
+        if let Err(error) = result {
             self.fail(error);
         }
         self
@@ -143,6 +151,9 @@ impl<'a, S: Storage<'a>> MsgHdr<'a, S> {
         self.parts.slices().as_slice()
     }
 }
+
+/// More than most messages need.
+const PLENTY: usize = 128;
 
 #[cold]
 #[inline(never)]

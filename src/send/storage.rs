@@ -28,6 +28,8 @@ pub(crate) mod sealed {
     pub trait Parts<'a> {
         type Slices: SliceRoom<'a>;
         type Control: ByteRoom;
+        /// Whether other messages use the same room, so that its size is not known beforehand.
+        const SHARED: bool;
         fn slices(&self) -> &IoSlices<'a, Self::Slices>;
         fn slices_mut(&mut self) -> &mut IoSlices<'a, Self::Slices>;
         fn control(&self) -> &Outbox<Self::Control>;
@@ -38,6 +40,7 @@ pub(crate) mod sealed {
 impl<'a> sealed::Parts<'a> for Inline<'a> {
     type Slices = sys::InlineSlices<'a>;
     type Control = sys::InlineBytes<CONTROL>;
+    const SHARED: bool = false;
 
     #[inline(always)]
     fn slices(&self) -> &sys::IoSlices<'a> {
@@ -63,6 +66,7 @@ impl<'a> sealed::Parts<'a> for Inline<'a> {
 impl<'m, 'a> sealed::Parts<'a> for BatchSlot<'m, 'a> {
     type Slices = &'m mut [MaybeUninit<IoSlice<'a>>];
     type Control = &'m mut [MaybeUninit<u8>];
+    const SHARED: bool = true;
 
     #[inline(always)]
     fn slices(&self) -> &sys::IoSlices<'a, Self::Slices> {

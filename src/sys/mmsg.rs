@@ -162,17 +162,16 @@ unsafe fn send_one_by_one(
 pub(super) unsafe fn recvmmsg(
     socket: BorrowedFd<'_>,
     messages: *mut Mmsghdr,
-    count: usize,
+    count: c_uint,
     flags: c_int,
 ) -> io::Result<(usize, Option<c_int>)> {
     #[cfg(linux_like)]
     {
-        let (flags, wait) = (flags | libc::MSG_WAITFORONE, std::ptr::null_mut());
         // As many as there are: the kernel has no limit here.
-        let most = count.min(c_uint::MAX as usize) as c_uint;
+        let (flags, wait) = (flags | libc::MSG_WAITFORONE, std::ptr::null_mut());
         // SAFETY: 1. the descriptor is borrowed, hence open; 2. the caller's promises; the two structures have one
         // layout; 3. what the kernel writes there is plain bytes; 4. no time is given.
-        let received = unsafe { libc::recvmmsg(socket.as_raw_fd(), messages.cast(), most, flags as _, wait) };
+        let received = unsafe { libc::recvmmsg(socket.as_raw_fd(), messages.cast(), count, flags as _, wait) };
         if received >= 0 {
             return Ok((received as usize, None));
         }
@@ -194,11 +193,11 @@ pub(super) unsafe fn recvmmsg(
 unsafe fn receive_one_by_one(
     socket: BorrowedFd<'_>,
     messages: *mut Mmsghdr,
-    count: usize,
+    count: c_uint,
     flags: c_int,
 ) -> io::Result<(usize, Option<c_int>)> {
     let mut received = 0;
-    while received < count {
+    while received < count as usize {
         let wait = if received == 0 { 0 } else { libc::MSG_DONTWAIT };
         // SAFETY: `received` is less than `count`, inside the caller's headers.
         let message = unsafe { messages.add(received) };

@@ -33,13 +33,15 @@ pub(crate) struct OutBatch {
 
 /// What has been queued.
 struct Queue {
-    // INVARIANT: the pointers lead into the arrays of the batch, with so many entries or bytes behind them that nothing
-    // queued uses. In a session over 'a, the headers before `next` describe memory that may be read for 'a, or that of the
+    // INVARIANT: the pointers lead into the arrays of the batch. Behind `next`, headers follow to `end`; behind `slices`,
+    // `spare` entries, one for each of these headers and one more; behind `control`, so many bytes; nothing queued uses any
+    // of these. In a session over 'a, the headers before `next` describe memory that may be read for 'a, or that of the
     // batch itself: names of their index, entries before `slices`, bytes before `control`.
     next: *mut Mmsghdr,
-    messages_left: usize,
+    end: *mut Mmsghdr,
     slices: *mut MaybeUninit<IoSlice<'static>>,
-    slices_left: usize,
+    /// Entries that the messages share: each has one beside.
+    spare: usize,
     control: *mut u8,
     control_left: usize,
     /// Messages that have gone: no more than are queued.
@@ -59,10 +61,11 @@ unsafe impl Send for Queue {}
 unsafe impl Sync for Queue {}
 
 impl OutBatch {
-    /// For so many messages, with room for so many slices and bytes of control messages in all.
+    /// For so many messages, with room for so many slices, beside one for each, and bytes of control messages in all.
     pub(crate) fn new(messages: usize, slices: usize, control: usize) -> Self {
         let headers = Array::new(messages, Mmsghdr::zeroed);
-        let slices = Array::new(slices, MaybeUninit::uninit);
+        // One for each, and for one that does not fit: whether there is room for it need not be asked then.
+        let slices = Array::new(slices.saturating_add(messages).saturating_add(1), MaybeUninit::uninit);
         let control = Array::new(control.div_ceil(8), MaybeUninit::uninit);
         let queue = Queue::empty(&headers, &slices, &control);
         Self { headers, names: Array::new(messages, SockAddr::empty), slices, control, queue }
@@ -81,7 +84,7 @@ impl OutBatch {
 
     #[inline(always)]
     fn queued(&self) -> usize {
-        self.headers.len() - self.queue.messages_left
+        (self.queue.next.addr() - self.headers.as_ptr().addr()) / size_of::<Mmsghdr>()
     }
 }
 
@@ -92,12 +95,12 @@ impl Queue {
         slices: &Array<MaybeUninit<IoSlice<'static>>>,
         control: &Array<MaybeUninit<u64>>,
     ) -> Self {
-        // INVARIANT: the start of each.
+        // INVARIANT: the start of each; `new` has made more entries than headers.
         Self {
             next: headers.as_ptr(),
-            messages_left: headers.len(),
+            end: headers.as_ptr().wrapping_add(headers.len()),
             slices: slices.as_ptr(),
-            slices_left: slices.len(),
+            spare: slices.len() - headers.len() - 1,
             control: control.as_ptr().cast(),
             control_left: 8 * control.len(),
             sent: 0,
@@ -141,10 +144,12 @@ impl<'a> OutSession<'_, 'a> {
     #[inline(always)]
     pub(crate) fn slot(&mut self) -> Slot<'_, 'a> {
         let queue = &self.batch.queue;
+        // SAFETY: it counts entries that are in memory, one less than there are.
+        let entries = unsafe { queue.spare.unchecked_add(1) };
         // SAFETY: 1. so many entries follow, of any content (the invariant of the queue); 2. the session is borrowed
         // exclusively for as long as the slice lives, and nothing queued lies there; the slot's own `batch` does not touch
         // it.
-        let slices = unsafe { std::slice::from_raw_parts_mut(queue.slices.cast(), queue.slices_left) };
+        let slices = unsafe { std::slice::from_raw_parts_mut(queue.slices.cast(), entries) };
         // SAFETY: as above, with bytes.
         let control = unsafe { std::slice::from_raw_parts_mut(queue.control.cast(), queue.control_left) };
         Slot {
@@ -343,7 +348,7 @@ impl<'a> Slot<'_, 'a> {
     ) -> Result<(), QueueError> {
         let Some(batch) = self.batch.as_mut() else { return Err(QueueError::Queued) };
         let (index, most) = (batch.queued(), batch.headers.len());
-        if batch.queue.messages_left == 0 {
+        if batch.queue.next == batch.queue.end {
             return Err(QueueError::Full(most));
         }
         // SAFETY: a header is there (the invariant of the queue), and the batch is borrowed exclusively.
@@ -383,9 +388,9 @@ impl<'a> Slot<'_, 'a> {
         // and the slot forgets it below.
         let (slices, control) = (self.slices.used(), self.control.as_bytes().len().next_multiple_of(8));
         queue.next = queue.next.wrapping_add(1);
-        queue.messages_left -= 1;
         queue.slices = queue.slices.wrapping_add(slices);
-        queue.slices_left -= slices;
+        // INVARIANT: of its own it had one.
+        queue.spare -= slices.saturating_sub(1);
         queue.control = queue.control.wrapping_add(control);
         queue.control_left -= control;
         self.batch = None;

@@ -77,6 +77,12 @@ impl<R: ByteRoom> Outbox<R> {
         unsafe { std::slice::from_raw_parts(self.room.bytes().as_ptr().cast(), self.len) }
     }
 
+    /// Bytes that are left of its room.
+    #[inline(always)]
+    pub(crate) fn free(&self) -> usize {
+        self.room.bytes().len() - self.len
+    }
+
     /// Lets `append` write to it, in a call that does not see the outbox: seen there, it would have to be in memory.
     #[inline(always)]
     pub(crate) fn append<E>(&mut self, append: impl FnOnce(ByteSink<'_>) -> Result<(), E>) -> Result<(), E> {

@@ -186,6 +186,7 @@ impl SendControl<'_> for IpTos {
     }
 }
 receives!(
+    usually 1,
     IpTos,
     Self::RECEIVED,
     4,

@@ -7,7 +7,7 @@ use std::{
     ptr,
 };
 
-use nix::libc::{self, c_int};
+use nix::libc::{self, c_int, c_uint};
 
 use super::{Arrival, Head, InboxMut, Recv, discards, is_inet, receiving};
 use crate::cmsg::unlikely;
@@ -31,9 +31,10 @@ pub(crate) struct InBatch {
     control_len: usize,
     data: Array<u8>,
     size: usize,
-    // INVARIANT: `adopted <= received <= headers.len()`. What the messages below `adopted` brought is recorded in their
-    // heads; what those from there to `received` brought stands in their headers alone. The headers of all others are
-    // ready for the next call, and only the heads below `adopted` own descriptors, none unless `owns` is true.
+    // INVARIANT: `adopted <= received <= headers.len() <= c_uint::MAX`. What the messages below `adopted` brought is
+    // recorded in their heads; what those from there to `received` brought stands in their headers alone. The headers of
+    // all others are ready for the next call, and only the heads below `adopted` own descriptors, none unless `owns` is
+    // true.
     adopted: usize,
     received: usize,
     owns: bool,
@@ -75,8 +76,10 @@ unsafe impl Send for InBatch {}
 unsafe impl Sync for InBatch {}
 
 impl InBatch {
-    /// For so many messages, each of so many bytes of data and of control data; `None` if no memory is that large.
+    /// For so many messages, each of so many bytes of data and of control data; `None` if no memory is that large, or no
+    /// call takes so many.
     pub(crate) fn new(messages: usize, size: usize, control: usize) -> Option<Self> {
+        c_uint::try_from(messages).ok()?;
         let control_len = control.checked_next_multiple_of(8)?;
         let bytes = messages.checked_mul(size).filter(|bytes| *bytes <= isize::MAX as usize)?;
         let words = messages.checked_mul(control_len).filter(|bytes| *bytes <= isize::MAX as usize)? / 8;
@@ -189,12 +192,15 @@ impl InBatch {
             self.tell_error(socket)?;
         }
         let ask = last.ask;
-        // Each would be the same message.
-        let count = if ask.flags & libc::MSG_PEEK != 0 { count.min(1) } else { count };
+        let mut count = count;
+        if ask.flags & libc::MSG_PEEK != 0 {
+            unlikely();
+            count = count.min(1); // each would be the same message
+        }
         let headers = self.headers.as_ptr();
         // SAFETY: so many headers are there, as the callers have seen to, and describe memory of the batch, or of the
         // caller's, all borrowed exclusively until the call returns.
-        let result = receiving(socket, ask, |flags| unsafe { recvmmsg(socket, headers, count, flags) });
+        let result = receiving(socket, ask, |flags| unsafe { recvmmsg(socket, headers, count as c_uint, flags) });
         let (received, error) = match result {
             Ok(received) => received,
             Err(error) => {

@@ -160,8 +160,8 @@ impl<'a> InboxMut<'a> {
 
     #[inline(always)]
     pub(crate) fn received(&self) -> &[u8] {
-        // `len` never exceeds the storage; `get` instead of an index leaves no panic path in the caller.
-        self.bytes.get(..self.head.len).unwrap_or(&[])
+        // It never exceeds the storage; `min` leaves no panic path in the caller.
+        &self.bytes[..self.head.len.min(self.bytes.len())]
     }
 
     #[inline(always)]
