@@ -435,11 +435,7 @@ impl<'m> InMessages<'m> {
         let message = self.header();
         let Mmsghdr { mut header, len } = *message;
         message.rearm(control_len);
-        let mut arrived = header.msg_controllen as usize;
-        if arrived > control_len {
-            unlikely();
-            arrived = control_len;
-        }
+        let arrived = (header.msg_controllen as usize).min(control_len);
         header.msg_controllen = arrived as _;
         let mut inbox = self.inbox_of(arrived);
         inbox.arrived(&header, arrived, (0, 0, 0), self.last.inet, self.last.ask);

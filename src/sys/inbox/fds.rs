@@ -199,6 +199,17 @@ impl InboxMut<'_> {
         }
     }
 
+    /// The numbers in the messages at `start` and behind are nobody's, though the inbox owns others.
+    #[cold]
+    pub(super) fn disown(&mut self, start: usize) {
+        let mut cursor = FdCursor::from(start);
+        while cursor.next_message(self.head, self.bytes, true) {
+            while let Some(slot) = cursor.next_slot().and_then(|at| self.bytes.get_mut(at..)?.first_chunk_mut()) {
+                *slot = TAKEN;
+            }
+        }
+    }
+
     #[cfg(apple)]
     pub(super) fn set_cloexec(&mut self, start: usize) {
         let all = Fds { cursor: FdCursor::from(start), pidfds: true, ..Fds::new(self.head, self.bytes) };
@@ -262,7 +273,7 @@ mod tests {
 
     use nix::{fcntl::OFlag, unistd::pipe2};
 
-    use super::*;
+    use super::{super::Recv, *};
     use crate::cmsg::{self, RawCmsg};
 
     /// Two messages of `SCM_PIDFD`, of which the second replaces the first, in a frame of several calls.
@@ -297,6 +308,28 @@ mod tests {
         };
         compacted(writers.map(IntoRawFd::into_raw_fd), true);
         assert_eq!((&reader).read(&mut [0]).unwrap(), 0, "nobody can write any more");
+    }
+
+    /// What an internet socket delivers is never a descriptor, also behind a message whose descriptors are owned.
+    #[test]
+    fn a_number_behind_owned_ones_is_not_owned_with_them() {
+        let (reader, writer) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).unwrap();
+        let (file, mut bytes) = (File::open("/dev/null").unwrap(), [0; 64]);
+        let numbers = [writer.into_raw_fd(), file.as_raw_fd()].map(i32::to_ne_bytes);
+        let messages = numbers.each_ref().map(|number| RawCmsg::new(CmsgId::PIDFD, number));
+        let len = cmsg::encode(&messages, &mut bytes).unwrap();
+        let mut head = Head::new();
+        // INVARIANT: the first number has been given away.
+        (head.len, head.owns) = (len / 2, true);
+        let mut inbox = InboxMut { head: &mut head, bytes: &mut bytes };
+        let mut header = crate::sys::io::zeroed_msghdr();
+        header.msg_controllen = (len / 2) as _;
+        let ask = Recv { flags: 0, peer: true, inheritable: false, append: true };
+        inbox.arrived(&header, 64 - len / 2, (len / 2, len / 2, 0), true, ask);
+        assert_eq!(inbox.received().len(), len);
+        inbox.close_from(0);
+        assert_eq!(File::from(reader).read(&mut [0]).unwrap(), 0, "nobody can write any more");
+        assert!(file.metadata().is_ok());
     }
 
     #[test]

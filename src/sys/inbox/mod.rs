@@ -35,7 +35,7 @@ use super::{
     CmsgLen, HEADER, IoSlicesMut, MSG_CMSG_CLOEXEC, SockAddr, align_up,
     io::{is_tcp, last_error, msghdr},
 };
-use crate::cmsg::{Cmsgs, unlikely};
+use crate::cmsg::Cmsgs;
 
 /// Flags under which the kernel writes every byte that it counts. Under others (`MSG_TRUNC` on TCP, device memory,
 /// `MSG_OOB` into no buffer) the count may cover bytes it did not touch.
@@ -293,11 +293,7 @@ impl<'a> InboxMut<'a> {
         ask: Recv,
     ) {
         let (start, len, flags) = before;
-        let mut got = header.msg_controllen as usize;
-        if got > capacity {
-            unlikely();
-            got = capacity;
-        }
+        let got = (header.msg_controllen as usize).min(capacity);
         self.head.len = if got > 0 { start + got } else { len };
         self.head.flags = flags | header.msg_flags;
         // SAFETY: the field's invariant: the address was made by `zeroed`.
@@ -306,6 +302,8 @@ impl<'a> InboxMut<'a> {
         if got > 0 && installs(ask) && !inet {
             // INVARIANT: recvmsg(2) has installed what stands in the new bytes, for us alone.
             self.head.owns = true;
+        } else if ask.append && self.head.owns {
+            self.disown(start);
         }
         #[cfg(apple)]
         if self.head.owns && installs(ask) && !ask.inheritable {
