@@ -74,6 +74,11 @@ impl From<Ipv6Addr> for ScopedAddr {
     }
 }
 
+/// A number without a sign, which Rust's integers may have.
+pub(super) fn unsigned<T: FromStr>(text: &str) -> Option<T> {
+    text.parse().ok().filter(|_| !text.starts_with('+'))
+}
+
 /// Whether the zone is an interface: link-local, and multicast that does not leave the interface or the link.
 fn zone_is_interface(addr: &Ipv6Addr) -> bool {
     addr.is_unicast_link_local() || matches!(addr.octets(), [0xff, flags, ..] if matches!(flags & 0xf, 1 | 2))
@@ -97,9 +102,8 @@ impl FromStr for ScopedAddr {
             return Ok(Self::new(addr, index));
         }
         let found = || zone.to_owned();
-        match zone.parse() {
-            // Rust's integers may have a sign.
-            Ok(number) if !zone.starts_with('+') => Ok(Self::new(addr, number)),
+        match unsigned(zone) {
+            Some(number) => Ok(Self::new(addr, number)),
             _ if named => Err(ScopeError::Interface { found: found() }),
             _ => Err(ScopeError::NotLinkLocal { addr, found: found() }),
         }

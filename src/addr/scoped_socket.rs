@@ -7,7 +7,7 @@ use std::{
     str::FromStr,
 };
 
-use super::ScopedAddr;
+use super::{ScopedAddr, scoped::unsigned};
 use crate::error::ScopeError;
 
 /// An IPv6 address with its zone, and a port: `[fe80::1%eth0]:80`.
@@ -93,10 +93,9 @@ impl FromStr for ScopedSocketAddr {
             return Err(ScopeError::Form { found: text.to_owned() });
         };
         let addr = addr.parse()?;
-        match port.parse() {
-            // Rust's integers may have a sign.
-            Ok(number) if !port.starts_with('+') => Ok(Self::new(addr, number)),
-            _ => Err(ScopeError::Port { found: port.to_owned() }),
+        match unsigned(port) {
+            Some(number) => Ok(Self::new(addr, number)),
+            None => Err(ScopeError::Port { found: port.to_owned() }),
         }
     }
 }

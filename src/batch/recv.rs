@@ -77,10 +77,9 @@ impl<L: RecvList> RecvBatch<L> {
     /// If it is more memory than there are addresses for, or more messages than one call takes (2³² − 1).
     #[must_use]
     pub fn with_control(messages: usize, bytes: usize, control: usize) -> Self {
-        let ask = sys::Recv { flags: 0, peer: true, inheritable: false, append: false };
         let inboxes = sys::InBatch::new(messages, bytes, control)
             .expect("fewer bytes than addresses, messages than a call takes");
-        Self { inboxes, ask, list: PhantomData }
+        Self { inboxes, ask: sys::Recv::PLAIN, list: PhantomData }
     }
 
     /// Messages that it has room for.

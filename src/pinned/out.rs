@@ -40,7 +40,7 @@ use crate::{
 #[doc(alias = "io_uring_recvmsg_out")]
 #[derive(Clone, Copy)]
 pub struct RecvMsgOut<'b, L = (), const N: usize = 256> {
-    out: [u32; 4],
+    out: sys::Out,
     name: &'b [u8],
     control: &'b [u8],
     data: &'b [u8],
@@ -71,19 +71,15 @@ impl<'b, L: RecvList, const N: usize> RecvMsgOut<'b, L, N> {
     /// [`PinnedError::Short`] if the buffer has not even room for an empty message.
     pub fn parse(buffer: &'b [u8]) -> Result<Self, PinnedError> {
         let short = PinnedError::Short { needed: Self::room(0), found: buffer.len() };
-        let (head, rest) = buffer.split_at_checked(sys::Out::LEN).ok_or(short)?;
+        let (head, rest) = buffer.split_first_chunk().ok_or(short)?;
         let (name, rest) = rest.split_at_checked(SockAddr::CAPACITY).ok_or(short)?;
         let (control, data) = rest.split_at_checked(N).ok_or(short)?;
-        let mut out = [0; 4];
-        for (number, bytes) in out.iter_mut().zip(head.chunks_exact(4)) {
-            *number = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        }
-        let [namelen, controllen, payloadlen, _] = out.map(|number| number as usize);
+        let out = sys::Out::from_bytes(*head);
         Ok(Self {
             out,
-            name: &name[..namelen.min(name.len())],
-            control: &control[..controllen.min(N)],
-            data: &data[..payloadlen.min(data.len())],
+            name: &name[..(out.namelen as usize).min(name.len())],
+            control: &control[..(out.controllen as usize).min(N)],
+            data: &data[..(out.payloadlen as usize).min(data.len())],
             list: PhantomData,
         })
     }
@@ -97,7 +93,7 @@ impl<'b, L: RecvList, const N: usize> RecvMsgOut<'b, L, N> {
     /// The real length of a datagram that was cut, if [`RecvFlags::TRUNC`](crate::RecvFlags::TRUNC) asked for it.
     #[must_use]
     pub fn full_len(&self) -> usize {
-        (self.out[2] as usize).max(self.data.len())
+        (self.out.payloadlen as usize).max(self.data.len())
     }
 
     /// Where it came from.
@@ -109,7 +105,7 @@ impl<'b, L: RecvList, const N: usize> RecvMsgOut<'b, L, N> {
     /// What the kernel reported.
     #[must_use]
     pub fn flags(&self) -> MsgFlags {
-        MsgFlags::from_bits_retain(i32::from_ne_bytes(self.out[3].to_ne_bytes()))
+        MsgFlags::from_bits_retain(i32::from_ne_bytes(self.out.flags.to_ne_bytes()))
     }
 
     /// The control data as bytes.

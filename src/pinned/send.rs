@@ -12,8 +12,7 @@ use crate::{
     zerocopy::{ZeroCopyBuf, ZeroCopyError},
 };
 
-/// `IORING_CQE_F_MORE`, `IORING_CQE_F_NOTIF` (include/uapi/linux/io_uring.h).
-const F_MORE: u32 = 1 << 1;
+/// `IORING_CQE_F_NOTIF` (include/uapi/linux/io_uring.h).
 const F_NOTIF: u32 = 1 << 3;
 
 /// A message for `IORING_OP_SENDMSG` or `IORING_OP_SENDMSG_ZC`, which owns all it consists of.
@@ -93,7 +92,7 @@ impl<B: ZeroCopyBuf> SendMsg<B> {
             return Err(PinnedError::InFlight.into());
         }
         let (name, slices, control) = message.raw_parts()?;
-        self.parts.set(name, slices, control).unwrap_or_else(|| Err(PinnedError::InFlight.into()))?;
+        self.parts.set(name, slices, control)?;
         self.flags = message.current_flags();
         (self.result, self.copied) = (None, false);
         Ok(())
@@ -141,7 +140,7 @@ impl<B: ZeroCopyBuf> SendMsg<B> {
             self.copied = result < 0;
             self.result.ok_or(PinnedError::NotCompleted)?
         };
-        if flags & F_MORE == 0 {
+        if flags & sys::F_MORE == 0 {
             self.parts.end(sent >= 0);
         }
         usize::try_from(sent).map_err(|_| io::Error::from_raw_os_error(sent.wrapping_neg()))

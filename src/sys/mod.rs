@@ -32,7 +32,7 @@ pub(crate) use name::{FAMILY_AT, FAMILY_LEN};
 pub(crate) use out_batch::{OutBatch, OutSession, QueueError, Slot, rest_of};
 pub(crate) use outbox::{ByteRoom, ByteSink, InlineBytes, Outbox};
 #[cfg(linux_like)]
-pub(crate) use pinned::SendPinned;
+pub(crate) use pinned::{F_MORE, SendPinned};
 pub(crate) use slices::{INLINE_SLICES, InlineSlices, IoSlices, IoSlicesMut, SliceRoom, total};
 
 use nix::libc::{self, c_int};

@@ -11,13 +11,16 @@ use std::{
     ptr,
 };
 
-use nix::libc::{self, c_int};
+use nix::libc;
 
 use super::{HEADER, SockAddr, array::Array, io::msghdr};
 use crate::{
     cmsg::{CmsgId, Cmsgs},
     error::PinnedError,
 };
+
+/// `IORING_CQE_F_MORE`: another completion follows (include/uapi/linux/io_uring.h).
+pub(crate) const F_MORE: u32 = 1 << 1;
 
 /// One value on the heap. Pointers to it stay valid as long as it lives, however this is moved; and while the kernel
 /// has it, nobody here refers to it, and nobody frees it.
@@ -116,21 +119,14 @@ impl<B> SendPinned<B> {
 
     /// Copies the parts of a message, and duplicates the descriptors in it. `control` is what `ControlOut` has written for
     /// a message that is still borrowed, so the numbers in it are open. Nothing is kept if that fails.
-    ///
-    /// `None` while the kernel has the message.
-    pub(crate) fn set(
-        &mut self,
-        name: Option<&SockAddr>,
-        slices: &[IoSlice<'_>],
-        control: &[u8],
-    ) -> Option<io::Result<()>> {
-        let parts = self.parts.get_mut()?;
+    pub(crate) fn set(&mut self, name: Option<&SockAddr>, slices: &[IoSlice<'_>], control: &[u8]) -> io::Result<()> {
+        let parts = self.parts.get_mut().ok_or(PinnedError::InFlight)?;
         parts.clear();
         self.ready = false;
         parts.control.extend_from_slice(control);
         if let Err(error) = parts.own_fds() {
             parts.clear();
-            return Some(Err(error));
+            return Err(error);
         }
         parts.name = name.copied();
         slices.iter().for_each(|slice| parts.copied.extend_from_slice(slice));
@@ -139,7 +135,7 @@ impl<B> SendPinned<B> {
         }
         // INVARIANT: `own_fds` has put them there.
         self.ready = true;
-        Some(Ok(()))
+        Ok(())
     }
 
     /// Adds what is not copied. `each` names its pieces, which stay where they are when their owner moves.
@@ -256,6 +252,3 @@ pub(super) const fn empty_msghdr() -> libc::msghdr {
 fn iovec(bytes: &[u8]) -> libc::iovec {
     libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() }
 }
-
-/// `msg_flags` that no receive reports: the kernel keeps this bit to itself (include/linux/socket.h, `MSG_CMSG_COMPAT`).
-pub(super) const UNWRITTEN: c_int = c_int::MIN;

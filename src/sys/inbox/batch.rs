@@ -84,7 +84,6 @@ impl InBatch {
         let bytes = messages.checked_mul(size).filter(|bytes| *bytes <= isize::MAX as usize)?;
         let words = messages.checked_mul(control_len).filter(|bytes| *bytes <= isize::MAX as usize)? / 8;
         let unset = || Entry { iov: libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 }, elsewhere: 0 };
-        let ask = Recv { flags: 0, peer: true, inheritable: false, append: false };
         let mut batch = Self {
             headers: Array::new(messages, Mmsghdr::zeroed),
             heads: Array::new(messages, Head::new),
@@ -96,7 +95,7 @@ impl InBatch {
             adopted: 0,
             received: 0,
             owns: false,
-            last: Last::new(ask, false),
+            last: Last::new(Recv::PLAIN, false),
             error: None,
         };
         for index in 0..messages {

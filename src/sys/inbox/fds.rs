@@ -324,7 +324,7 @@ mod tests {
         let mut inbox = InboxMut { head: &mut head, bytes: &mut bytes };
         let mut header = crate::sys::io::zeroed_msghdr();
         header.msg_controllen = (len / 2) as _;
-        let ask = Recv { flags: 0, peer: true, inheritable: false, append: true };
+        let ask = Recv { append: true, ..Recv::PLAIN };
         inbox.arrived(&header, 64 - len / 2, (len / 2, len / 2, 0), true, ask);
         assert_eq!(inbox.received().len(), len);
         inbox.close_from(0);

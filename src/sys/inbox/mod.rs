@@ -133,6 +133,17 @@ pub(crate) struct Recv {
     pub(crate) append: bool,
 }
 
+impl Recv {
+    /// With the peer's address and close-on-exec.
+    pub(crate) const PLAIN: Self = Self { flags: 0, peer: true, inheritable: false, append: false };
+
+    /// The flags for the call.
+    #[inline(always)]
+    pub(crate) const fn call_flags(self) -> c_int {
+        if self.inheritable { self.flags } else { self.flags | MSG_CMSG_CLOEXEC }
+    }
+}
+
 /// What one receive reported.
 #[derive(Clone, Copy)]
 pub(crate) struct Arrival {
@@ -141,6 +152,11 @@ pub(crate) struct Arrival {
     /// Bytes of data in the buffers.
     pub(crate) written: usize,
     pub(crate) flags: c_int,
+}
+
+impl Arrival {
+    #[cfg(linux_like)]
+    const NOTHING: Self = Self { returned: 0, written: 0, flags: 0 };
 }
 
 /// Why nothing has been received, and the buffer.
@@ -440,7 +456,7 @@ unsafe fn recvmsg(socket: BorrowedFd<'_>, header: &mut libc::msghdr, ask: Recv) 
 /// without that flag where the protocol refuses it.
 #[inline(always)]
 fn receiving<R>(socket: BorrowedFd<'_>, ask: Recv, mut call: impl FnMut(c_int) -> io::Result<R>) -> io::Result<R> {
-    let mut flags = if ask.inheritable { ask.flags } else { ask.flags | MSG_CMSG_CLOEXEC };
+    let mut flags = ask.call_flags();
     loop {
         let error = match call(flags) {
             Ok(received) => return Ok(received),

@@ -9,9 +9,9 @@ use crate::{
     cmsg::Cmsgs,
     error::PinnedError,
     sys::{
-        CmsgLen, MSG_CMSG_CLOEXEC, SockAddr,
+        CmsgLen, SockAddr,
         io::msghdr,
-        pinned::{Pinned, UNWRITTEN, empty_msghdr},
+        pinned::{Pinned, empty_msghdr},
     },
 };
 
@@ -39,18 +39,18 @@ pub(crate) struct RecvPinned {
     arrival: Arrival,
 }
 
-const NOTHING: Arrival = Arrival { returned: 0, written: 0, flags: 0 };
+/// `msg_flags` that no receive reports: the kernel keeps this bit to itself (include/linux/socket.h, `MSG_CMSG_COMPAT`).
+const UNWRITTEN: c_int = c_int::MIN;
 
 impl RecvPinned {
     pub(crate) fn new(data: Vec<u8>, control: usize) -> Self {
         let slice = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
         let inbox = Inbox::new(HeapStorage::new(control));
-        let ask = Recv { flags: 0, peer: true, inheritable: false, append: false };
         Self {
             parts: Pinned::new(RecvParts { header: empty_msghdr(), slice, inbox, data }),
-            ask,
-            asked: ask,
-            arrival: NOTHING,
+            ask: Recv::PLAIN,
+            asked: Recv::PLAIN,
+            arrival: Arrival::NOTHING,
         }
     }
 
@@ -61,7 +61,7 @@ impl RecvPinned {
     /// The header, for one request; `None` while the kernel has it.
     pub(crate) fn start(&mut self) -> Option<*mut libc::msghdr> {
         let parts = self.parts.get_mut()?;
-        (self.asked, self.arrival) = (self.ask, NOTHING);
+        (self.asked, self.arrival) = (self.ask, Arrival::NOTHING);
         parts.inbox.as_mut().rearm();
         if self.ask.flags & !WRITES_WHAT_IT_COUNTS != 0 {
             parts.data.fill(0);
@@ -89,7 +89,7 @@ impl RecvPinned {
 
     /// The flags of recvmsg(2) that the request is to have.
     pub(crate) fn flags(&self) -> c_int {
-        if self.ask.inheritable { self.ask.flags } else { self.ask.flags | MSG_CMSG_CLOEXEC }
+        self.ask.call_flags()
     }
 
     /// Takes over what the request has brought, by its result.

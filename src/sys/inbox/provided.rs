@@ -12,7 +12,11 @@ use nix::libc::{self, c_int};
 use super::{Arrival, Head, InboxMut, Recv, is_inet};
 use crate::{
     error::PinnedError,
-    sys::{CmsgLen, MSG_CMSG_CLOEXEC, SockAddr, array::Array, pinned::empty_msghdr},
+    sys::{
+        CmsgLen, SockAddr,
+        array::Array,
+        pinned::{F_MORE, empty_msghdr},
+    },
 };
 
 /// `struct io_uring_recvmsg_out` (include/uapi/linux/io_uring.h), in front of each message.
@@ -27,6 +31,12 @@ pub(crate) struct Out {
 
 impl Out {
     pub(crate) const LEN: usize = size_of::<Self>();
+
+    /// As it stands in bytes.
+    pub(crate) fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        let field = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        Self { namelen: field(0), controllen: field(4), payloadlen: field(8), flags: field(12) }
+    }
 
     /// What no receive reports: more than a message can have.
     const UNWRITTEN: Self = Self { namelen: 0, controllen: 0, payloadlen: u32::MAX, flags: 0 };
@@ -45,7 +55,6 @@ struct Entry {
 const ENTRY_WORDS: usize = size_of::<Entry>() / size_of::<u64>();
 
 const F_BUFFER: u32 = 1 << 0;
-const F_MORE: u32 = 1 << 1;
 const F_BUF_MORE: u32 = 1 << 4;
 const BUFFER_SHIFT: u32 = 16;
 
@@ -127,21 +136,21 @@ impl Provided {
             tail: 0,
             // INVARIANT: nothing is owned.
             head: Head::new(),
-            arrival: Arrival { returned: 0, written: 0, flags: 0 },
+            arrival: Arrival::NOTHING,
             current: None,
             lent: false,
             requests: 0,
-            ask: Recv { flags: 0, peer: true, inheritable: false, append: false },
+            ask: Recv::PLAIN,
         })
     }
 
     /// Offers all buffers: address and number of the ring's entries, for one registration. `None` while the kernel has
     /// them.
     pub(crate) fn lend(&mut self) -> Option<(u64, u16)> {
-        self.recycle();
         if self.lent {
             return None;
         }
+        self.recycle();
         self.lent = true;
         // The kernel counts from 0.
         self.tail = 0;
@@ -161,7 +170,7 @@ impl Provided {
 
     /// The flags of recvmsg(2) that the request is to have.
     pub(crate) fn flags(&self) -> c_int {
-        if self.ask.inheritable { self.ask.flags } else { self.ask.flags | MSG_CMSG_CLOEXEC }
+        self.ask.call_flags()
     }
 
     pub(crate) fn requests(&self) -> usize {
