@@ -18,7 +18,6 @@ use ancillary::{
     batch::{RecvBatch, SendBatch, Storage},
     message::{Ecn, Ipv6DontFrag, PktInfo, RecvList, TrafficClass, UdpGro, UdpSegment},
     rfc3542::PathMtuDiscovery,
-    set_option,
 };
 use quinn::{
     AsyncUdpSocket, UdpPoller,
@@ -86,7 +85,7 @@ impl UdpSocket {
         socket.set_nonblocking(true)?;
         socket.enable::<(TrafficClass, PktInfo)>()?;
         let merges = socket.try_enable::<UdpGro>()?;
-        let cuts = set_option(&socket, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok();
+        let cuts = UdpSegment::is_supported(&socket);
         let probes = PathMtuDiscovery::Probe.set(&socket).is_ok();
         let whole = socket.local_addr()?.is_ipv4() || Ipv6DontFrag(true).set_sticky(&socket).is_ok();
         Ok(Self {

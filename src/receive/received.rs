@@ -268,10 +268,7 @@ impl<'d, L: RecvList> Received<'_, L, &'d [u8]> {
     /// The datagrams that the kernel has merged into this one ([`UdpGro`]); this one, where it has merged none.
     #[doc(alias = "UDP_GRO")]
     pub fn segments(&self) -> impl Iterator<Item = &'d [u8]> {
-        let data = self.data();
-        let size = self.get::<UdpGro>().map_or(data.len().max(1), UdpGro::size);
-        let empty = data.is_empty().then_some(data);
-        data.chunks(size).chain(empty)
+        UdpGro::segments(self.get::<UdpGro>(), self.data())
     }
 }
 

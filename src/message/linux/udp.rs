@@ -1,13 +1,16 @@
 //! Control messages of level `SOL_UDP`: many datagrams in one buffer; see
 //! [udp(7)](https://man7.org/linux/man-pages/man7/udp.7.html).
 
+use std::os::fd::AsFd;
+
 use nix::libc;
 
-use crate::message::rows::count;
 use crate::{
     cmsg::{CmsgId, RawCmsg},
     error::DecodeError,
+    message::rows::count,
     options::{Families, SocketOption},
+    sys::int_option,
 };
 
 // include/uapi/linux/udp.h; libc lacks them on some systems.
@@ -61,6 +64,22 @@ pub struct UdpSegment(pub u16);
 
 impl UdpSegment {
     pub(crate) const ID: CmsgId = CmsgId::new(libc::SOL_UDP, UDP_SEGMENT);
+
+    /// Whether the kernel knows it on this socket (`getsockopt(SOL_UDP, UDP_SEGMENT)`). A route can still refuse it (EIO).
+    ///
+    /// ```
+    /// use ancillary::message::UdpSegment;
+    /// use std::{net::UdpSocket, os::unix::net::UnixDatagram};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// assert!(UdpSegment::is_supported(UdpSocket::bind("127.0.0.1:0")?)); // since Linux 4.18
+    /// assert!(!UdpSegment::is_supported(UnixDatagram::unbound()?));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn is_supported(socket: impl AsFd) -> bool {
+        int_option(socket.as_fd(), libc::SOL_UDP, UDP_SEGMENT).is_ok()
+    }
 }
 
 sends!(UdpSegment, Self::ID, |segment| segment.0.to_ne_bytes());
@@ -106,6 +125,23 @@ pub struct UdpGro(pub u32);
 
 impl UdpGro {
     pub(crate) const ID: CmsgId = CmsgId::new(libc::SOL_UDP, UDP_GRO);
+
+    /// The datagrams in this data, which a message with this `UDP_GRO`, or with none, has brought: one at least.
+    ///
+    /// [`Received::segments`](crate::Received::segments) is the same for data of the message's own.
+    ///
+    /// ```
+    /// use ancillary::message::UdpGro;
+    ///
+    /// let each: Vec<_> = UdpGro::segments(Some(UdpGro(4)), b"one two end").collect();
+    /// assert_eq!(each, [&b"one "[..], b"two ", b"end"]);
+    /// assert_eq!(UdpGro::segments(None, b"alone").count(), 1);
+    /// ```
+    pub fn segments(found: Option<Self>, data: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let size = found.map_or(data.len().max(1), Self::size);
+        let empty = data.is_empty().then_some(data);
+        data.chunks(size).chain(empty)
+    }
 
     /// Bytes of one datagram, never 0.
     #[must_use]
