@@ -220,6 +220,35 @@ fn a_full_socket_that_had_an_entry_lets_its_reader_run() {
     }
 }
 
+/// Another descriptor of it is registered, which has had no entry.
+#[test]
+fn a_full_socket_that_had_an_entry_is_not_asked_all_the_time() {
+    on_both(|| async {
+        let (client, server) = tcp().await;
+        SoTimestamping(Flags::SOFTWARE | Flags::TX_SOFTWARE | Flags::OPT_TSONLY).set(&client).unwrap();
+        let mut len = MsgHdr::new().data(b"stamped").send_async(&client).await.unwrap();
+        client.recv_error_async(&mut [0; 9], &mut Control::new()).await.unwrap();
+        SoTimestamping(Flags::empty()).set(&client).unwrap();
+        let data = vec![7; 1 << 20];
+        let mut message = MsgHdr::new();
+        message.data(&data);
+        while let Ok(sent) = message.send(&client) {
+            len += sent;
+        }
+        let polls = Arc::<AtomicUsize>::default();
+        let sends = tokio::spawn(counted(polls.clone(), async move {
+            MsgHdr::new().data(b"the last").send_async(&client).await.map(|sent| (sent, client))
+        }));
+        others_work().await;
+        assert!(!sends.is_finished() && polls.load(Ordering::Relaxed) <= 8, "{polls:?}");
+        let (mut received, mut room, mut control) = (0, vec![0; 1 << 20], Control::new());
+        while received < len + 8 {
+            received += server.recv_msg_async(&mut room, &mut control).await.unwrap().len();
+        }
+        assert_eq!(sends.await.unwrap().unwrap().0, 8);
+    });
+}
+
 #[test]
 fn who_has_no_error_queue_does_not_wait_for_it() {
     on_both(|| async {

@@ -1,12 +1,15 @@
 //! Calls around readiness.
 
 use std::{
-    future::poll_fn,
+    future::{Future, poll_fn},
     io,
+    os::{fd::AsFd, unix},
+    pin::pin,
+    sync::atomic::{AtomicU32, Ordering},
     task::{Context, Poll, ready},
 };
 
-use ::tokio::io::Interest;
+use ::tokio::{io::Interest, net::UnixDatagram, runtime::Handle};
 
 use super::AsyncSocket;
 
@@ -27,28 +30,62 @@ pub(super) async fn io<S: AsyncSocket + ?Sized, R: Send>(
     interest: Interest,
     mut call: impl FnMut() -> io::Result<R> + Send,
 ) -> io::Result<R> {
+    let mut result = for_a_while(socket, interest, &mut call).await?;
     loop {
-        let mut in_vain = 0;
-        let step = || match call() {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                in_vain += 1;
-                if in_vain < IN_VAIN { Err(error) } else { Ok(None) }
-            }
-            result => result.map(Some),
-        };
-        if let Some(done) = socket.async_io(interest, step).await? {
+        if let Some(done) = result {
             return Ok(done);
         }
-        let mut yielded = false;
-        poll_fn(|cx| {
-            if std::mem::replace(&mut yielded, true) {
-                return Poll::Ready(());
-            }
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
+        give_way().await;
+        // What tokio knows of a new descriptor is what the kernel says now.
+        let anew = if interest.is_writable() { another(socket) } else { None };
+        result = match anew {
+            Some(anew) => for_a_while(&anew, interest, &mut call).await?,
+            None => for_a_while(socket, interest, &mut call).await?,
+        };
     }
+}
+
+/// The same; `None` after calls in vain without a wait in between.
+async fn for_a_while<S: AsyncSocket + ?Sized, R: Send>(
+    socket: &S,
+    interest: Interest,
+    mut call: impl FnMut() -> io::Result<R> + Send,
+) -> io::Result<Option<R>> {
+    let in_vain = AtomicU32::new(0);
+    let step = || match call() {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            if in_vain.fetch_add(1, Ordering::Relaxed) + 1 < IN_VAIN { Err(error) } else { Ok(None) }
+        }
+        result => result.map(Some),
+    };
+    let mut waiting = pin!(socket.async_io(interest, step));
+    poll_fn(|cx| {
+        let result = waiting.as_mut().poll(cx);
+        if result.is_pending() {
+            in_vain.store(0, Ordering::Relaxed);
+        }
+        result
+    })
+    .await
+}
+
+/// A second descriptor of the socket, registered with the runtime, if there is one: a Unix socket by its type alone.
+fn another<S: AsFd + ?Sized>(socket: &S) -> Option<UnixDatagram> {
+    Handle::try_current().ok()?;
+    let duplicate = socket.as_fd().try_clone_to_owned().ok()?;
+    UnixDatagram::from_std(unix::net::UnixDatagram::from(duplicate)).ok()
+}
+
+async fn give_way() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// The same for futures written by hand.
