@@ -91,11 +91,16 @@ use flight::Flight;
 #[doc(alias = "MSG_ZEROCOPY")]
 #[doc(alias = "SO_ZEROCOPY")]
 pub struct ZeroCopy<S, B> {
+    socket: S,
+    sends: Sends<B>,
+}
+
+/// All of it but the socket as its owner has it.
+pub(crate) struct Sends<B> {
     flight: Flight<B>,
     /// Bytes sent of the newest buffer, if not all of it was, and the flags it went with.
     rest: (usize, SendFlags),
-    socket: S,
-    /// The socket whose sends are counted, whatever `socket` may lend later.
+    /// The socket whose sends are counted, whatever the owner's may lend later.
     counted: OwnedFd,
     udp: bool,
     /// Whether the kernel's numbers are known no longer.
@@ -128,7 +133,7 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
         sys::set_int_option(fd, libc::SOL_SOCKET, SO_ZEROCOPY, 1)?;
         drop(guard);
         let rest = (0, SendFlags::empty());
-        Ok(Self { flight: Flight::new(), rest, socket, counted, udp, lost: false })
+        Ok(Self { socket, sends: Sends { flight: Flight::new(), rest, counted, udp, lost: false } })
     }
 
     /// The socket: to receive with, or to send small things the usual way.
@@ -144,17 +149,22 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
     /// Buffers that are sure to come back, and have not. One of which a rest is unsent is among them, and comes back only
     /// after [`resume`](Self::resume) has sent that, or [`abandon`](Self::abandon) has given it up.
     pub fn pending(&self) -> usize {
-        self.flight.len()
+        self.sends.flight.len()
     }
 
     /// Whether sends are copied from now on, since the kernel's numbers are known no longer (UDP).
     pub fn is_copying(&self) -> bool {
-        self.lost
+        self.sends.lost
     }
 
     /// Bytes of the newest buffer that have not been sent.
     pub fn unsent(&self) -> usize {
-        self.flight.unfinished().map_or(0, |buffer| buffer::len(buffer) - self.rest.0)
+        self.sends.unsent()
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn parts_mut(&mut self) -> (&S, &mut Sends<B>) {
+        (&self.socket, &mut self.sends)
     }
 
     /// Reads the completions that have arrived, without waiting, and hands back the buffers that are free, each with
@@ -164,19 +174,8 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
     ///
     /// An [`ExtendedError`] (`Other`) for an entry of another kind, which only a socket has that was asked for network
     /// errors or timestamps: [`drain`](Self::drain) serves those. The buffers have been handed back then, too.
-    pub fn complete(&mut self, mut released: impl FnMut(B, bool)) -> io::Result<usize> {
-        let (mut count, mut other) = (0, None);
-        self.drain(&mut [], &mut ControlBuf::<ExtendedError>::new(), |event| match event {
-            Completion::Released { buffer, copied } => {
-                count += 1;
-                released(buffer, copied);
-            }
-            Completion::Error(entry) => other = Some(*entry.error()),
-        })?;
-        match other {
-            Some(error) => Err(io::Error::other(error)),
-            None => Ok(count),
-        }
+    pub fn complete(&mut self, released: impl FnMut(B, bool)) -> io::Result<usize> {
+        self.sends.complete(released)
     }
 
     /// Reads the error queue, without waiting, 4,096 entries at most: free buffers, and entries of other kinds. Returns how
@@ -189,16 +188,9 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
         &mut self,
         data: &mut [u8],
         control: &mut C,
-        mut f: impl FnMut(Completion<'_, B, C::List>),
+        f: impl FnMut(Completion<'_, B, C::List>),
     ) -> io::Result<usize> {
-        let Self { flight, counted, lost, .. } = self;
-        flight.release_ready(&mut |buffer, copied| f(Completion::Released { buffer, copied }));
-        ErrorQueue::of(counted.as_fd())?.drain(data, control, |entry| match entry.error().meaning() {
-            Meaning::ZeroCopied(range) => {
-                *lost |= !flight.complete(range, &mut |buffer, copied| f(Completion::Released { buffer, copied }));
-            }
-            _ => f(Completion::Error(entry)),
-        })
+        self.sends.drain(data, control, f)
     }
 
     /// Waits until a buffer is free, at most so long (and so long in vain, if only one is pending that has an unsent rest); then does what [`complete`](Self::complete) does. Returns how many
@@ -220,29 +212,66 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
                 // A connection that has failed shows as ready every time, with nothing to read.
                 std::thread::sleep(left.min(Duration::from_millis(1)));
             }
-            woken = error_queue::wait(self.counted.as_fd(), left)?;
+            woken = error_queue::wait(self.as_fd(), left)?;
         }
     }
 
     /// Gives up the rest of a buffer that was sent in part; it comes back when that part is complete, or at once.
     pub fn abandon(&mut self, mut released: impl FnMut(B, bool)) {
-        self.rest.0 = 0;
-        self.flight.give_up(&mut released);
+        self.sends.rest.0 = 0;
+        self.sends.flight.give_up(&mut released);
+    }
+}
+
+impl<B: ZeroCopyBuf> Sends<B> {
+    pub(crate) fn unsent(&self) -> usize {
+        self.flight.unfinished().map_or(0, |buffer| buffer::len(buffer) - self.rest.0)
+    }
+
+    pub(crate) fn complete(&mut self, mut released: impl FnMut(B, bool)) -> io::Result<usize> {
+        let (mut count, mut other) = (0, None);
+        self.drain(&mut [], &mut ControlBuf::<ExtendedError>::new(), |event| match event {
+            Completion::Released { buffer, copied } => {
+                count += 1;
+                released(buffer, copied);
+            }
+            Completion::Error(entry) => other = Some(*entry.error()),
+        })?;
+        match other {
+            Some(error) => Err(io::Error::other(error)),
+            None => Ok(count),
+        }
+    }
+
+    pub(crate) fn drain<C: ControlBuffer>(
+        &mut self,
+        data: &mut [u8],
+        control: &mut C,
+        mut f: impl FnMut(Completion<'_, B, C::List>),
+    ) -> io::Result<usize> {
+        let Self { flight, counted, lost, .. } = self;
+        flight.release_ready(&mut |buffer, copied| f(Completion::Released { buffer, copied }));
+        ErrorQueue::of(counted.as_fd())?.drain(data, control, |entry| match entry.error().meaning() {
+            Meaning::ZeroCopied(range) => {
+                *lost |= !flight.complete(range, &mut |buffer, copied| f(Completion::Released { buffer, copied }));
+            }
+            _ => f(Completion::Error(entry)),
+        })
     }
 }
 
 impl<S, B> AsFd for ZeroCopy<S, B> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.counted.as_fd()
+        self.sends.counted.as_fd()
     }
 }
 
 impl<S, B> fmt::Debug for ZeroCopy<S, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (socket, pending) = (self.counted.as_raw_fd(), self.flight.len());
+        let (socket, pending) = (self.sends.counted.as_raw_fd(), self.sends.flight.len());
         write!(f, "ZeroCopy {{ socket: {socket}, pending: {pending}")?;
-        if self.rest.0 > 0 {
-            write!(f, ", a rest behind {} bytes", self.rest.0)?;
+        if self.sends.rest.0 > 0 {
+            write!(f, ", a rest behind {} bytes", self.sends.rest.0)?;
         }
         f.write_str(" }")
     }

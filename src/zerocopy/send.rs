@@ -7,7 +7,7 @@ use std::{
 
 use nix::libc;
 
-use super::{ZeroCopy, ZeroCopyBuf, ZeroCopyError, buffer};
+use super::{Sends, ZeroCopy, ZeroCopyBuf, ZeroCopyError, buffer};
 use crate::{error::EncodeError, flags::SendFlags, options::Families, send::MsgHdr, sys};
 
 /// Flags under which a send that succeeds is numbered. Others change what the kernel does: MSG_PROBE sends nothing.
@@ -66,6 +66,27 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
         buffer: B,
         header: impl for<'h> FnOnce(&mut MsgHdr<'h>),
     ) -> Result<usize, ZeroCopyError<B>> {
+        self.sends.send_with(buffer, header)
+    }
+
+    /// Sends more of a buffer that went in part, under the same flags, and returns how many bytes went: 0 if there is no
+    /// rest.
+    ///
+    /// # Errors
+    ///
+    /// That of sendmsg(2), and the rest stays: `WouldBlock`; ENOBUFS as for [`send`](Self::send), as long as too many of
+    /// the parts that went are not complete: [`complete`](Self::complete) reads those that are.
+    pub fn resume(&mut self) -> io::Result<usize> {
+        self.sends.resume()
+    }
+}
+
+impl<B: ZeroCopyBuf> Sends<B> {
+    pub(crate) fn send_with(
+        &mut self,
+        buffer: B,
+        header: impl for<'h> FnOnce(&mut MsgHdr<'h>),
+    ) -> Result<usize, ZeroCopyError<B>> {
         // A datagram without data is numbered over UDP, and not where it goes on with another.
         let copy = self.lost || buffer::len(&buffer) == 0;
         let mut message = MsgHdr::new();
@@ -116,14 +137,7 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
         Err(io::Error::new(io::ErrorKind::InvalidInput, refused))
     }
 
-    /// Sends more of a buffer that went in part, under the same flags, and returns how many bytes went: 0 if there is no
-    /// rest.
-    ///
-    /// # Errors
-    ///
-    /// That of sendmsg(2), and the rest stays: `WouldBlock`; ENOBUFS as for [`send`](Self::send), as long as too many of
-    /// the parts that went are not complete: [`complete`](Self::complete) reads those that are.
-    pub fn resume(&mut self) -> io::Result<usize> {
+    pub(crate) fn resume(&mut self) -> io::Result<usize> {
         let Some(buffer) = self.flight.unfinished() else { return Ok(0) };
         let (begun, flags) = self.rest;
         let len = buffer::len(buffer);
