@@ -6,12 +6,7 @@ mod common;
 
 use std::{
     fs::File,
-    future::Future,
     os::fd::{AsFd, OwnedFd},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
     time::Duration,
 };
 
@@ -26,48 +21,12 @@ use ancillary::{
 use common::{
     no_leak, open_count,
     pipes::{contents, names, numbered},
-    runtimes::{hurried, on_both, others_work, waits},
+    runtimes::{Impatient, on_both, others_work, waits},
 };
 use nix::libc;
-use tokio::{
-    net::{UnixDatagram, UnixStream},
-    time::timeout,
-};
+use tokio::net::{UnixDatagram, UnixStream};
 
 const MESSAGES: u32 = 600;
-
-/// Calls that are given up, by turns at once, after a few polls and after a time; and how many were.
-#[derive(Default)]
-struct Impatient {
-    turn: usize,
-    given_up: Arc<AtomicU32>,
-}
-
-impl Impatient {
-    /// One for each side. The receiver has given up before anything is sent.
-    async fn pair<F: Future>(receive: F) -> (Self, Self) {
-        let (sender, mut receiver) = (Self::default(), Self::default());
-        assert!(receiver.call(receive).await.is_none());
-        (sender, receiver)
-    }
-
-    /// Waits until the other side has given up, since nobody takes what it sends.
-    async fn let_give_up(other: &AtomicU32) {
-        while other.load(Ordering::Relaxed) == 0 {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    async fn call<F: Future>(&mut self, future: F) -> Option<F::Output> {
-        self.turn += 1;
-        let output = match self.turn % 4 {
-            0 => timeout(Duration::from_micros(1), future).await.ok(),
-            polls => hurried(future, polls).await,
-        };
-        self.given_up.fetch_add(output.is_none().into(), Ordering::Relaxed);
-        output
-    }
-}
 
 /// Makes the call again and again, until it is done.
 macro_rules! until_done {

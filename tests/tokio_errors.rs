@@ -24,12 +24,12 @@ use ancillary::{
 use common::{
     cause, has_v6,
     pairs::closed,
-    runtimes::{counted, on_both, others_work, waits},
+    runtimes::{counted, on_both, others_work, tcp, waits},
 };
 use nix::libc;
 use tokio::{
     io::Interest,
-    net::{TcpListener, TcpStream, UdpSocket, UnixDatagram},
+    net::{UdpSocket, UnixDatagram},
 };
 
 type Control = ControlBuf<(ExtendedError, ScmTimestamping)>;
@@ -38,12 +38,6 @@ async fn bound(ip: impl Into<IpAddr>) -> UdpSocket {
     let socket = UdpSocket::bind((ip.into(), 0)).await.unwrap();
     socket.enable::<ExtendedError>().unwrap();
     socket
-}
-
-async fn tcp() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    (client, listener.accept().await.unwrap().0)
 }
 
 /// EQ01, EQ02

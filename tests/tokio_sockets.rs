@@ -27,21 +27,15 @@ use common::{
     cause, has_v6,
     pairs::{V4, V6, pair},
     pipes::{contents, names, numbered},
-    runtimes::{on_both, waits},
+    runtimes::{on_both, tcp, waits},
 };
 use nix::{libc, sys::socket::SockType};
 use tokio::{
     io::unix::AsyncFd,
-    net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixStream},
+    net::{UdpSocket, UnixDatagram, UnixStream},
 };
 
 type Meta = (PktInfo, HopLimit);
-
-async fn tcp() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind(V4).await.unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    (client, listener.accept().await.unwrap().0)
-}
 
 /// A pair of sequential-packet sockets, for which tokio has no type.
 fn seqpacket() -> (AsyncFd<OwnedFd>, AsyncFd<OwnedFd>) {

@@ -147,10 +147,16 @@
 //! polls (which needs its I/O enabled); the `poll_` forms, which have nowhere to keep one, ask again and again, and let
 //! the other tasks have their turn in between.
 
+#[cfg(linux_like)]
+mod errors;
 mod receive;
 mod send;
 mod socket;
 mod stream;
 mod wait;
+#[cfg(linux_like)]
+mod zerocopy;
 
+#[cfg(linux_like)]
+pub use errors::ErrorWait;
 pub use socket::AsyncSocket;

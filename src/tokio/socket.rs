@@ -14,6 +14,8 @@ use ::tokio::{
     net::{TcpStream, UdpSocket, UnixDatagram, UnixStream},
 };
 
+#[cfg(linux_like)]
+use super::ErrorWait;
 use super::wait::{Direction, io, poll_io};
 #[cfg(linux_like)]
 use crate::error_queue::QueuedError;
@@ -211,6 +213,28 @@ pub trait AsyncSocket: AsFd + Sync {
             let (error, said) = io(self, Interest::ERROR, call).await?;
             Ok(QueuedError::new(error, Received::again(control.inbox().0, said, &*data)))
         }
+    }
+
+    /// [`recv_error_async`](Self::recv_error_async) for a future written by hand; the last task that polled with `errors`,
+    /// which is this socket's, is woken.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[cfg(linux_like)]
+    fn poll_recv_error<'d, 'c, C: ControlBuffer>(
+        &self,
+        cx: &mut Context<'_>,
+        errors: &mut ErrorWait<'_>,
+        data: &'d mut [u8],
+        control: &'c mut C,
+    ) -> Poll<io::Result<QueuedError<'c, C::List, &'d [u8]>>> {
+        let call = || {
+            let entry = self.recv_error(data, control)?;
+            Ok((*entry.error(), entry.said()))
+        };
+        let (error, said) = ready!(errors.poll_read(cx, call))?;
+        Poll::Ready(Ok(QueuedError::new(error, Received::again(control.inbox().0, said, &*data))))
     }
 
     /// [`recv_msg_async`](Self::recv_msg_async) for a future written by hand; the last task that polled for reading is

@@ -57,6 +57,18 @@ impl<B> Flight<B> {
         self.copied.len() + if self.lost { 0 } else { self.held }
     }
 
+    /// Whether buffers come back without a further send.
+    #[cfg(feature = "tokio")]
+    pub(super) fn will_release(&self) -> bool {
+        !self.copied.is_empty() || (!self.lost && self.held > usize::from(self.open))
+    }
+
+    /// Whether a completion is sure to come.
+    #[cfg(feature = "tokio")]
+    pub(super) fn will_complete(&self) -> bool {
+        !self.lost && self.slots.iter().any(|slot| !slot.doubtful && !slot.is_complete())
+    }
+
     /// A buffer of which one send was made; `open` if more of it follows.
     pub(super) fn begin(&mut self, buffer: B, open: bool) {
         self.push(buffer, false);

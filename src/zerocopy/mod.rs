@@ -224,13 +224,30 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
 }
 
 impl<B: ZeroCopyBuf> Sends<B> {
+    /// Whether buffers come back without a further send.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn will_release(&self) -> bool {
+        self.flight.will_release()
+    }
+
+    /// Whether a completion is sure to come.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn will_complete(&self) -> bool {
+        self.flight.will_complete()
+    }
+
     pub(crate) fn unsent(&self) -> usize {
         self.flight.unfinished().map_or(0, |buffer| buffer::len(buffer) - self.rest.0)
     }
 
-    pub(crate) fn complete(&mut self, mut released: impl FnMut(B, bool)) -> io::Result<usize> {
+    fn complete(&mut self, released: impl FnMut(B, bool)) -> io::Result<usize> {
+        self.read(released).map(|(_, count)| count)
+    }
+
+    /// How many entries were read, and how many buffers came back.
+    pub(crate) fn read(&mut self, mut released: impl FnMut(B, bool)) -> io::Result<(usize, usize)> {
         let (mut count, mut other) = (0, None);
-        self.drain(&mut [], &mut ControlBuf::<ExtendedError>::new(), |event| match event {
+        let entries = self.drain(&mut [], &mut ControlBuf::<ExtendedError>::new(), |event| match event {
             Completion::Released { buffer, copied } => {
                 count += 1;
                 released(buffer, copied);
@@ -239,7 +256,7 @@ impl<B: ZeroCopyBuf> Sends<B> {
         })?;
         match other {
             Some(error) => Err(io::Error::other(error)),
-            None => Ok(count),
+            None => Ok((entries, count)),
         }
     }
 

@@ -2,15 +2,18 @@
 
 use std::{
     future::Future,
+    net::Ipv4Addr,
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use tokio::{
+    net::{TcpListener, TcpStream},
     runtime::{Builder, Runtime},
     time::timeout,
 };
@@ -65,9 +68,49 @@ pub async fn hurried<F: Future>(future: F, polls: usize) -> Option<F::Output> {
     None
 }
 
+/// Calls that are given up, by turns at once, after a few polls and after a time; and how many were.
+#[derive(Default)]
+pub struct Impatient {
+    turn: usize,
+    pub given_up: Arc<AtomicU32>,
+}
+
+impl Impatient {
+    /// One for each side. The receiver has given up before anything is sent.
+    pub async fn pair<F: Future>(receive: F) -> (Self, Self) {
+        let (sender, mut receiver) = (Self::default(), Self::default());
+        assert!(receiver.call(receive).await.is_none());
+        (sender, receiver)
+    }
+
+    /// Waits until the other side has given up, since nobody takes what it sends.
+    pub async fn let_give_up(other: &AtomicU32) {
+        while other.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub async fn call<F: Future>(&mut self, future: F) -> Option<F::Output> {
+        self.turn += 1;
+        let output = match self.turn % 4 {
+            0 => timeout(Duration::from_micros(1), future).await.ok(),
+            polls => hurried(future, polls).await,
+        };
+        self.given_up.fetch_add(output.is_none().into(), Ordering::Relaxed);
+        output
+    }
+}
+
 /// Lets the other tasks and the reactor work for a while.
 pub async fn others_work() {
     for _ in 0..2000 {
         tokio::task::yield_now().await;
     }
+}
+
+/// Both ends of a connection, the first one opened it.
+pub async fn tcp() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    (client, listener.accept().await.unwrap().0)
 }
