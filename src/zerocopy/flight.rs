@@ -57,10 +57,10 @@ impl<B> Flight<B> {
         self.copied.len() + if self.lost { 0 } else { self.held }
     }
 
-    /// Whether buffers come back without a further send.
+    /// Whether completions give buffers back without a further send.
     #[cfg(feature = "tokio")]
     pub(super) fn will_release(&self) -> bool {
-        !self.copied.is_empty() || (!self.lost && self.held > usize::from(self.open))
+        !self.lost && self.held > usize::from(self.open)
     }
 
     /// Whether a completion is sure to come.

@@ -224,7 +224,7 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
 }
 
 impl<B: ZeroCopyBuf> Sends<B> {
-    /// Whether buffers come back without a further send.
+    /// Whether completions give buffers back without a further send.
     #[cfg(feature = "tokio")]
     pub(crate) fn will_release(&self) -> bool {
         self.flight.will_release()
