@@ -19,12 +19,12 @@ use std::{
 use ancillary::{
     ControlBuf, ControlVec, EncodeError, FamilyError, MsgHdr, SocketExt,
     message::{ExtendedError, Meaning, ScmTimestamping, SoTimestamping, TimestampingFlags as Flags},
-    tokio::AsyncSocket,
+    tokio::{AsyncSocket, ErrorWait},
 };
 use common::{
     cause, has_v6,
     pairs::closed,
-    runtimes::{counted, on_both, others_work, tcp, waits},
+    runtimes::{counted, on_both, others_work, poll_once, tcp, waits},
 };
 use nix::libc;
 use tokio::{
@@ -104,6 +104,68 @@ fn waiting_for_errors_does_not_spin() {
         let _ = socket.send_to(b"taken", nobody).await;
         assert_eq!(waits.await.unwrap().unwrap(), b"taken");
     });
+}
+
+#[test]
+fn errors_are_waited_for_by_hand_and_no_entry_is_missed() {
+    on_both(|| async {
+        let socket = Arc::new(bound(Ipv4Addr::LOCALHOST).await);
+        let (nobody, _closed) = closed(Ipv4Addr::LOCALHOST.into());
+        let mut errors = ErrorWait::new(Arc::clone(&socket));
+        let (mut data, mut control) = ([0; 9], Control::new());
+        for round in 0..50 {
+            let mut waiting = pin!(poll_fn(|cx| {
+                let entry = socket.poll_recv_error(cx, &mut errors, &mut data, &mut control);
+                entry.map_ok(|entry| (entry.error().meaning(), entry.data().to_vec()))
+            }));
+            // By turns there is an entry before it is asked, two for one event, and none that it does not read itself.
+            if round % 3 != 0 {
+                assert!(waits(waiting.as_mut()));
+            }
+            socket.send_to(&[round], nobody).await.unwrap();
+            let _ = socket.take_error(); // which the next send would fail with
+            if round % 3 == 1 {
+                socket.send_to(&[100], nobody).await.unwrap();
+                let _ = socket.take_error();
+            }
+            assert_eq!(waiting.as_mut().await.unwrap(), (Meaning::PortUnreachable, vec![round]));
+            if round % 3 == 1 {
+                assert_eq!(waiting.await.unwrap().1, [100]);
+            }
+        }
+        let polls = Arc::<AtomicUsize>::default();
+        let ours = socket.clone();
+        let waits = tokio::spawn(counted(polls.clone(), async move {
+            let read = poll_fn(|cx| {
+                let entry = ours.poll_recv_error(cx, &mut errors, &mut data, &mut control);
+                entry.map_ok(|entry| entry.data().to_vec())
+            });
+            read.await.map(|data| (data, format!("{errors:?}")))
+        }));
+        others_work().await;
+        assert!(polls.load(Ordering::Relaxed) <= 3 && !waits.is_finished(), "{polls:?}");
+        socket.send_to(b"last", nobody).await.unwrap();
+        assert_eq!(waits.await.unwrap().unwrap(), (b"last".to_vec(), "ErrorWait { unread: true }".into()));
+    });
+}
+
+/// What waits says so, and says it again.
+#[test]
+fn waiting_by_hand_ends_with_the_runtime() {
+    for runtime in common::runtimes::runtimes() {
+        let socket = Arc::new(runtime.block_on(bound(Ipv4Addr::LOCALHOST)));
+        let mut errors = ErrorWait::new(Arc::clone(&socket));
+        let (mut data, mut control) = ([0; 9], Control::new());
+        let mut poll = || {
+            let mut read = poll_fn(|cx| socket.poll_recv_error(cx, &mut errors, &mut data, &mut control).map_ok(drop));
+            poll_once(pin!(&mut read))
+        };
+        assert!(poll().is_pending());
+        drop(runtime);
+        for _ in 0..2 {
+            assert!(matches!(poll(), Poll::Ready(Err(error)) if error.kind() == ErrorKind::Other));
+        }
+    }
 }
 
 #[test]

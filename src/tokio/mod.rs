@@ -38,18 +38,20 @@
 //! | call | of | awaited | polled |
 //! |---|---|---|---|
 //! | `recv_msg` | every socket | [`recv_msg_async`](AsyncSocket::recv_msg_async) | [`poll_recv_msg`](AsyncSocket::poll_recv_msg) |
-//! | `recv_msg_uninit` | | [`recv_msg_uninit_async`](AsyncSocket::recv_msg_uninit_async) | |
+//! | `recv_msg_uninit` | | [`recv_msg_uninit_async`](AsyncSocket::recv_msg_uninit_async) | [`poll_recv_msg_uninit`](AsyncSocket::poll_recv_msg_uninit) |
 //! | `recv_msg_buf` | (feature `bytes`) | `recv_msg_buf_async` | `poll_recv_msg_buf` |
-//! | `send_fds`, `recv_fds` | | [`send_fds_async`](AsyncSocket::send_fds_async), [`recv_fds_async`](AsyncSocket::recv_fds_async) | |
-//! | `recv_error` | (Linux) | `recv_error_async` | |
+//! | `send_fds`, `recv_fds` | | [`send_fds_async`](AsyncSocket::send_fds_async), [`recv_fds_async`](AsyncSocket::recv_fds_async) | [`poll_send_fds`](AsyncSocket::poll_send_fds), [`poll_recv_fds`](AsyncSocket::poll_recv_fds) |
+//! | `recv_error` | (Linux) | `recv_error_async` | `poll_recv_error`, with an `ErrorWait` |
 //! | `send`, `send_all` | [`MsgHdr`](crate::MsgHdr) | [`send_async`](crate::MsgHdr::send_async), [`send_all_async`](crate::MsgHdr::send_all_async) | [`poll_send`](crate::MsgHdr::poll_send), [`poll_send_all`](crate::MsgHdr::poll_send_all) |
 //! | `recv` | [`MsgHdrMut`](crate::MsgHdrMut) | [`recv_async`](crate::MsgHdrMut::recv_async) | [`poll_recv`](crate::MsgHdrMut::poll_recv) |
 //! | `recv` | [`RecvExact`](crate::RecvExact) | [`recv_async`](crate::RecvExact::recv_async) | [`poll_recv`](crate::RecvExact::poll_recv) |
-//! | `send`, `send_all` | [`Batch`](crate::batch::Batch) | [`send_async`](crate::batch::Batch::send_async), [`send_all_async`](crate::batch::Batch::send_all_async) | [`poll_send`](crate::batch::Batch::poll_send) |
-//! | `recv`, `recv_into` | [`RecvBatch`](crate::batch::RecvBatch) | [`recv_async`](crate::batch::RecvBatch::recv_async), [`recv_into_async`](crate::batch::RecvBatch::recv_into_async) | [`poll_recv`](crate::batch::RecvBatch::poll_recv) |
+//! | `send`, `send_all` | [`Batch`](crate::batch::Batch) | [`send_async`](crate::batch::Batch::send_async), [`send_all_async`](crate::batch::Batch::send_all_async) | [`poll_send`](crate::batch::Batch::poll_send), [`poll_send_all`](crate::batch::Batch::poll_send_all) |
+//! | `recv`, `recv_into` | [`RecvBatch`](crate::batch::RecvBatch) | [`recv_async`](crate::batch::RecvBatch::recv_async), [`recv_into_async`](crate::batch::RecvBatch::recv_into_async) | [`poll_recv`](crate::batch::RecvBatch::poll_recv), [`poll_recv_into`](crate::batch::RecvBatch::poll_recv_into) |
 //! | `fill`, `recv` | [`FdReader`](crate::stream::FdReader) | [`fill_async`](crate::stream::FdReader::fill_async), [`recv_async`](crate::stream::FdReader::recv_async) | [`poll_fill`](crate::stream::FdReader::poll_fill), [`poll_recv`](crate::stream::FdReader::poll_recv) |
 //! | `flush` | [`FdWriter`](crate::stream::FdWriter) | [`flush_async`](crate::stream::FdWriter::flush_async) | [`poll_flush`](crate::stream::FdWriter::poll_flush) |
 //! | those | [`FdStream`](crate::stream::FdStream) | [`fill_async`](crate::stream::FdStream::fill_async), ... | `AsyncRead`, `AsyncBufRead`, `AsyncWrite` |
+//! | `send`, `send_with`, `resume` | `ZeroCopy` (Linux) | `send_async`, `send_with_async`, `resume_async`, `send_all_async` | `poll_send`, `poll_send_with`, `poll_resume` |
+//! | `wait`, `drain` | `ZeroCopy` (Linux) | `wait_async`, `drain_async` | `poll_wait`, with an `ErrorWait` |
 //!
 //! The sockets are tokio's own and any [`AsyncFd`](::tokio::io::unix::AsyncFd), for what tokio has no type for:
 //! [`AsyncSocket`]. An `AsyncFd` is made by whoever owns the descriptor (`AsyncFd::register` is `unsafe`, so it is not
@@ -61,7 +63,7 @@
 //! by a timeout, has received no message and no descriptor, and has sent none; the data stays in the socket. What takes
 //! several calls (`send_all`, [`RecvExact`](crate::RecvExact), a flush) keeps how far it came in its header or queue,
 //! which outlives the future: calling it again goes on there. A [`Received`](crate::Received) that nobody looks at leaves
-//! its descriptors in the control buffer, as always.
+//! its descriptors in the control buffer, as always. A buffer for `ZeroCopy` stays in its `Option` until some of it has gone.
 //!
 //! ```
 //! use ancillary::{ControlBuf, RecvExact, tokio::AsyncSocket};

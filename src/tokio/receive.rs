@@ -152,4 +152,23 @@ impl<L: RecvList> RecvBatch<L> {
         ready!(poll_io(socket, cx, Direction::Read, || self.recv(socket).map(drop)))?;
         Poll::Ready(Ok(self.received()))
     }
+
+    /// [`recv_into_async`](Self::recv_into_async) likewise.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_recv_into<S: AsyncSocket + ?Sized>(
+        &mut self,
+        cx: &mut Context<'_>,
+        socket: &S,
+        buffers: &mut [IoSliceMut<'_>],
+        each: usize,
+    ) -> Poll<io::Result<ReceivedMessages<'_, L, ()>>> {
+        if self.capacity() == 0 || each == 0 || each > buffers.len() {
+            return Poll::Ready(self.recv_into(socket, buffers, each));
+        }
+        ready!(poll_io(socket, cx, Direction::Read, || self.recv_into(socket, buffers, each).map(drop)))?;
+        Poll::Ready(Ok(self.received_into()))
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use ::tokio::io::Interest;
@@ -109,5 +109,21 @@ impl Batch<'_, '_> {
             return Poll::Ready(self.send(socket));
         }
         poll_io(socket, cx, Direction::Write, || self.send(socket))
+    }
+
+    /// [`send_all_async`](Self::send_all_async) likewise: how many have gone in all, which is [`len`](Self::len).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn poll_send_all<S: AsyncSocket + ?Sized>(
+        &mut self,
+        cx: &mut Context<'_>,
+        socket: &S,
+    ) -> Poll<io::Result<usize>> {
+        while self.sent() < self.len() {
+            ready!(self.poll_send(cx, socket))?;
+        }
+        Poll::Ready(Ok(self.sent()))
     }
 }

@@ -254,6 +254,27 @@ pub trait AsyncSocket: AsFd + Sync {
         Poll::Ready(Ok(Received::again(control.inbox().0, said, &*data)))
     }
 
+    /// [`recv_msg_uninit_async`](Self::recv_msg_uninit_async) likewise.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn poll_recv_msg_uninit<'d, 'c, C: ControlBuffer>(
+        &self,
+        cx: &mut Context<'_>,
+        data: &'d mut [MaybeUninit<u8>],
+        control: &'c mut C,
+    ) -> Poll<io::Result<Received<'c, C::List, &'d [u8]>>> {
+        let (mut room, mut filled) = (data, &[][..]);
+        let call = || {
+            let (said, data) = MsgHdrMut::new().try_recv_uninit(self, &mut room, control)?;
+            filled = data;
+            Ok(said)
+        };
+        let said = ready!(poll_io(self, cx, Direction::Read, call))?;
+        Poll::Ready(Ok(Received::again(control.inbox().0, said, filled)))
+    }
+
     /// [`recv_msg_buf_async`](Self::recv_msg_buf_async) likewise.
     ///
     /// # Errors
@@ -269,6 +290,24 @@ pub trait AsyncSocket: AsFd + Sync {
         let call = || Ok(self.recv_msg_buf(data, control)?.said());
         let said = ready!(poll_io(self, cx, Direction::Read, call))?;
         Poll::Ready(Ok(Received::again(control.inbox().0, said, ())))
+    }
+
+    /// [`recv_fds_async`](Self::recv_fds_async) likewise.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn poll_recv_fds<const N: usize>(&self, cx: &mut Context<'_>, data: &mut [u8]) -> Poll<io::Result<FdMessage<N>>> {
+        poll_io(self, cx, Direction::Read, || self.recv_fds(data))
+    }
+
+    /// [`send_fds_async`](Self::send_fds_async) likewise; the last task that polled for writing is woken.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn poll_send_fds<F: AsFd>(&self, cx: &mut Context<'_>, data: &[u8], fds: &[F]) -> Poll<io::Result<usize>> {
+        MsgHdr::new().data(data).control(ScmRights::new(fds)).poll_send(cx, self)
     }
 }
 
