@@ -78,14 +78,12 @@ mod linux {
     /// The stamps of the datagram that has just been sent; one that is missing, if the driver makes none.
     fn sent(socket: &UdpSocket) -> io::Result<Vec<Stamp>> {
         let (queue, mut stamps) = (socket.error_queue()?, Vec::new());
-        if queue.wait(WAIT)? {
-            let mut control = ControlBuf::<(ExtendedError, ScmTimestamping)>::new();
-            queue.drain(&mut [], &mut control, |entry| {
-                if let Meaning::Sent { .. } = entry.error().meaning() {
-                    stamps.push(entry.get::<ScmTimestamping>().into());
-                }
-            })?;
-        }
+        let mut control = ControlBuf::<(ExtendedError, ScmTimestamping)>::new();
+        queue.drain_for(WAIT, &mut [], &mut control, |entry| {
+            if let Meaning::Sent { .. } = entry.error().meaning() {
+                stamps.push(entry.get::<ScmTimestamping>().into());
+            }
+        })?;
         if stamps.is_empty() {
             stamps.push(Stamp::Missing);
         }

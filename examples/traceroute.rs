@@ -28,12 +28,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         if probe.send(&socket).is_err() {
             probe.send(&socket)?;
         }
-        while answer.is_none() && queue.wait(Duration::from_secs(1).saturating_sub(start.elapsed()))? {
-            queue.drain(&mut [0; 64], &mut ControlBuf::<ExtendedError>::new(), |entry| {
+        while answer.is_none() {
+            let left = Duration::from_secs(1).saturating_sub(start.elapsed());
+            let read = queue.drain_for(left, &mut [0; 64], &mut ControlBuf::<ExtendedError>::new(), |entry| {
                 if entry.peer().and_then(|peer| peer.as_inet_canonical()) == Some(to) {
                     answer = Some(*entry.error());
                 }
             })?;
+            if read == 0 {
+                break;
+            }
         }
         match answer {
             Some(error) => println!("{hop:2}  {error} ({:?})", start.elapsed()),

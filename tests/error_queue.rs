@@ -6,18 +6,21 @@ mod common;
 
 use std::{
     io::{self, ErrorKind},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::AsFd,
     time::Duration,
 };
 
 use ancillary::{
-    ControlBuf, EncodeError, FamilyError, MsgFlags, MsgHdr, MsgHdrMut, RecvFlags, SocketExt, TruncatedError, cmsg,
+    ControlBuf, ControlVec, EncodeError, FamilyError, MsgFlags, MsgHdr, MsgHdrMut, RecvFlags, SocketExt,
+    TruncatedError, cmsg,
     message::{ExtendedError, HopLimit, Meaning, Origin, PktInfo, TimestampPoint},
     set_option,
 };
 use common::{
-    TIMEOUT, cause, has_v6,
+    TIMEOUT,
+    again::{again, is_child, works},
+    alone, batches, cause, has_v6,
     namespace::{Namespace, routed, v4},
     pairs::{DUAL, V4, addrs, bound, closed, datagrams, errno, tcp, udp},
     skipped,
@@ -26,6 +29,7 @@ use nix::{
     libc,
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
+use socket2::SockRef;
 
 type Control = ControlBuf<(ExtendedError, PktInfo, HopLimit)>;
 
@@ -37,8 +41,7 @@ fn asker(ip: IpAddr) -> (UdpSocket, SocketAddr, UdpSocket) {
 
 /// Errors are queued behind the call that caused them.
 fn wait_for_entry(socket: &impl AsFd) {
-    let mut fds = [PollFd::new(socket.as_fd(), PollFlags::empty())];
-    assert_eq!(poll(&mut fds, PollTimeout::try_from(TIMEOUT.unwrap()).unwrap()).unwrap(), 1, "an entry comes");
+    batches::wait(socket, PollFlags::empty());
 }
 
 fn is_empty(socket: &impl AsFd) -> bool {
@@ -126,8 +129,7 @@ fn a_connected_socket_hears_of_a_closed_port_once_and_by_any_receive() {
             socket.enable::<ExtendedError>().unwrap();
         }
         socket.send(b"x").unwrap();
-        let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
-        assert_eq!(poll(&mut fds, PollTimeout::try_from(TIMEOUT.unwrap()).unwrap()).unwrap(), 1);
+        batches::wait(&socket, PollFlags::POLLIN);
         let receive = || {
             let (mut data, mut control) = ([0; 9], ControlBuf::<()>::new());
             let mut header = MsgHdrMut::new();
@@ -199,6 +201,65 @@ fn waiting_ends_with_an_entry_or_with_the_time() {
     assert_eq!(entry.peer().unwrap().as_inet_canonical(), Some(nobody));
     assert!(format!("{entry:?}").starts_with("QueuedError(Received { 1 bytes"), "{entry:?}");
     assert!(!queue.wait(Duration::ZERO).unwrap());
+}
+
+/// Connections that are reported for ever, though nothing is in the queue: one reset, one ended on both sides.
+fn reported_for_ever() -> [TcpStream; 2] {
+    let (peer, reset) = tcp(V4);
+    reset.set_nonblocking(true).unwrap();
+    SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(peer);
+    let (peer, ended) = tcp(V4);
+    ended.shutdown(std::net::Shutdown::Write).unwrap();
+    drop(peer);
+    let sockets = [reset, ended];
+    for socket in &sockets {
+        let queue = socket.error_queue().unwrap();
+        assert!(queue.wait(TIMEOUT.unwrap()).unwrap() && is_empty(socket));
+        assert!(queue.wait(Duration::ZERO).unwrap(), "it is reported although there is nothing");
+    }
+    sockets
+}
+
+/// Asked again and again, as a loop of `wait` and `drain` would, it would make thousands of calls.
+#[test]
+fn a_wait_for_entries_does_not_spin_on_what_has_ended() {
+    const NAME: &str = "a_wait_for_entries_does_not_spin_on_what_has_ended";
+    const CALLS: &str = "trace=recvmsg,poll,ppoll,epoll_wait,epoll_pwait,nanosleep,clock_nanosleep";
+    let strace = ["strace", "-f", "-qq", "-e", "signal=none", "-e", CALLS];
+    if is_child() {
+        for socket in reported_for_ever() {
+            let queue = socket.error_queue().unwrap();
+            let drained = queue.drain_for(Duration::from_millis(100), &mut [], &mut Control::new(), |_| panic!());
+            assert_eq!(drained.unwrap(), 0);
+            assert!(queue.wait(Duration::ZERO).unwrap(), "still");
+        }
+        return;
+    }
+    if works(NAME, "strace", &["-o", "/dev/null", "true"]) {
+        let output = alone(|| again(NAME, &strace).output()).unwrap();
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{log}");
+        let calls = log.lines().filter(|line| line.contains("recvmsg(")).count();
+        assert!((4..40).contains(&calls), "{calls} calls in\n{log}");
+    }
+}
+
+#[test]
+fn a_wait_for_entries_ends_with_them_or_with_the_time() {
+    let (socket, nobody, _closed) = asker([127, 0, 0, 1].into());
+    socket.enable::<ExtendedError>().unwrap();
+    let queue = socket.error_queue().unwrap();
+    let drain = |time| queue.drain_for(time, &mut [0; 9], &mut Control::new(), |entry| assert_eq!(entry.data(), b"x"));
+    assert_eq!((drain(Duration::ZERO).unwrap(), drain(Duration::from_micros(1500)).unwrap()), (0, 0));
+    for _ in 0..3 {
+        socket.send_to(b"x", nobody).unwrap();
+        assert_eq!(drain(Duration::MAX).unwrap(), 1);
+        let _ = socket.take_error();
+    }
+    let mut small = ControlVec::<()>::with_capacity(8);
+    let refused = queue.drain_for(Duration::MAX, &mut [], &mut small, |_| ()).unwrap_err();
+    assert!(matches!(cause(&refused), Some(EncodeError::ControlSpace { available: 8, .. })));
 }
 
 #[test]

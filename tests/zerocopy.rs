@@ -6,7 +6,7 @@ mod common;
 
 use std::{
     io::{self, ErrorKind, Read},
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket},
     os::fd::AsFd,
     sync::Arc,
     time::Duration,
@@ -19,13 +19,10 @@ use ancillary::{
     set_option,
 };
 use common::{
-    cause,
+    batches, cause,
     pairs::{self, V4, bound, closed, stream},
 };
-use nix::{
-    libc,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-};
+use nix::{libc, poll::PollFlags};
 
 const WAIT: Duration = Duration::from_secs(20);
 
@@ -45,8 +42,7 @@ fn ips(test: &str) -> Vec<IpAddr> {
 
 /// Waits until something is in the error queue.
 fn wait_for_entry(socket: &impl AsFd) {
-    let mut fds = [PollFd::new(socket.as_fd(), PollFlags::empty())];
-    assert_eq!(poll(&mut fds, PollTimeout::try_from(WAIT).unwrap()).unwrap(), 1);
+    batches::wait(socket, PollFlags::empty());
 }
 
 /// More than fits between [`narrow`] sockets, and a fraction of what an ordinary user may lock (`RLIMIT_MEMLOCK`).
@@ -185,8 +181,7 @@ fn pieces_destination_and_control_messages_go_together() {
 
 /// The numbers that the kernel reports when it has finished with what was sent.
 fn numbers(socket: &impl AsFd) -> Vec<(u32, u32)> {
-    let mut fds = [PollFd::new(socket.as_fd(), PollFlags::empty())];
-    assert_eq!(poll(&mut fds, PollTimeout::try_from(WAIT).unwrap()).unwrap(), 1);
+    wait_for_entry(socket);
     let (mut seen, mut control) = (Vec::new(), ControlBuf::<ExtendedError>::new());
     let queue: ErrorQueue<'_> = socket.error_queue().unwrap();
     queue.drain(&mut [], &mut control, |entry| seen.push((entry.error().info, entry.error().data))).unwrap();
@@ -428,6 +423,23 @@ fn waiting_ends_with_the_time_if_nothing_comes_back() {
     assert_eq!(out.wait(Duration::from_millis(20), |_, _| panic!("its rest is not sent")).unwrap(), 0);
 }
 
+/// Ended on both sides, it is reported at all times; completions come later, with the data that the peer reads.
+#[test]
+fn a_connection_that_has_ended_is_waited_for_until_its_buffers_come_back() {
+    for _ in 0..20 {
+        let (socket, mut peer) = narrow();
+        let mut out = ZeroCopy::new(socket).unwrap();
+        let len = out.send(vec![7; LONG]).unwrap() as u64;
+        out.abandon(|_, _| panic!("the kernel has a part of it"));
+        out.socket().shutdown(Shutdown::Write).unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(out.wait(Duration::from_millis(3), |_, _| panic!("nobody has read it")).unwrap(), 0);
+        let reader = std::thread::spawn(move || io::copy(&mut peer, &mut io::sink()).unwrap());
+        assert_eq!(out.wait(WAIT, |_, _| ()).unwrap(), 1);
+        assert_eq!(reader.join().unwrap(), len);
+    }
+}
+
 #[test]
 fn other_entries_of_the_queue_are_handed_on() {
     let (nobody, _closed) = closed(Ipv4Addr::LOCALHOST.into());
@@ -496,8 +508,7 @@ fn an_error_that_was_pending_gives_the_buffer_back() {
     socket.connect(to).unwrap();
     let mut out = ZeroCopy::new(socket).unwrap();
     out.send(vec![1; 100]).unwrap();
-    let mut fds = [PollFd::new(out.as_fd(), PollFlags::empty())];
-    assert_eq!(poll(&mut fds, PollTimeout::try_from(WAIT).unwrap()).unwrap(), 1);
+    wait_for_entry(&out);
     let failed = (0..1000).find_map(|_| out.send(vec![2; 100]).err()).unwrap();
     assert_eq!((failed.error.kind(), failed.buffer), (ErrorKind::ConnectionRefused, Some(vec![2; 100])));
     assert!(!out.is_copying());

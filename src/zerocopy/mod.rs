@@ -11,14 +11,14 @@ use std::{
     fmt, io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nix::libc;
 
 use crate::{
     control::{ControlBuf, ControlBuffer},
-    error_queue::{self, ErrorQueue, QueuedError},
+    error_queue::{ErrorQueue, QueuedError, Waits},
     flags::SendFlags,
     message::{ExtendedError, Meaning, RecvList},
     options::{Families, SO_ZEROCOPY, socket_protocol},
@@ -193,26 +193,20 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
         self.sends.drain(data, control, f)
     }
 
-    /// Waits until a buffer is free, at most so long (and so long in vain, if only one is pending that has an unsent rest); then does what [`complete`](Self::complete) does. Returns how many
-    /// buffers came back: 0 after the time, or if none is pending.
+    /// Waits until a buffer is free, at most so long (and so long in vain, if only one is pending that has an unsent rest);
+    /// then does what [`complete`](Self::complete) does. Returns how many buffers came back: 0 after the time, or if none
+    /// is pending. It does not spin on a connection that has failed.
     ///
     /// # Errors
     ///
-    /// As [`complete`](Self::complete), and those of poll(2).
+    /// As [`complete`](Self::complete), and those of poll(2), epoll_create1(2) and epoll_ctl(2).
     pub fn wait(&mut self, timeout: Duration, mut released: impl FnMut(B, bool)) -> io::Result<usize> {
-        let start = Instant::now();
-        let mut woken = false;
+        let mut waits = Waits::of(timeout);
         loop {
             let found = self.complete(&mut released)?;
-            let left = timeout.saturating_sub(start.elapsed());
-            if found > 0 || self.pending() == 0 || left.is_zero() {
+            if found > 0 || self.pending() == 0 || !waits.next(self.as_fd())? {
                 return Ok(found);
             }
-            if woken {
-                // A connection that has failed shows as ready every time, with nothing to read.
-                std::thread::sleep(left.min(Duration::from_millis(1)));
-            }
-            woken = error_queue::wait(self.as_fd(), left)?;
         }
     }
 

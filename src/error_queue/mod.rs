@@ -1,16 +1,17 @@
 //! Reading a socket's error queue (Linux).
 
+mod wait;
+
+pub(crate) use wait::Waits;
+
 use std::{
     fmt, io,
     ops::{Deref, DerefMut},
     os::fd::{AsFd, BorrowedFd},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use nix::{
-    libc,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-};
+use nix::libc;
 
 use crate::{
     cmsg,
@@ -54,8 +55,7 @@ const AT_MOST: usize = 4096;
 /// let (mut data, mut control) = ([0; 64], ControlBuf::<ExtendedError>::new());
 /// let mut found = Vec::new();
 /// let queue = socket.error_queue()?;
-/// queue.wait(Duration::from_secs(1))?;
-/// queue.drain(&mut data, &mut control, |entry| {
+/// queue.drain_for(Duration::from_secs(1), &mut data, &mut control, |entry| {
 ///     found.push((entry.error().meaning(), entry.data().to_vec(), entry.peer().and_then(|peer| peer.as_inet())));
 /// })?;
 /// assert_eq!(found, [(Meaning::PortUnreachable, b"anyone?".to_vec(), Some(nobody))]);
@@ -119,14 +119,14 @@ impl<'s> ErrorQueue<'s> {
     /// Waits until there is an entry, at most so long; `false` after the time.
     ///
     /// In a reactor, wait for errors alone (`POLLERR`, which needs no asking): a socket is writable nearly always. A
-    /// connection that has failed shows as well, with nothing to read: then this is `true`, and
-    /// [`recv`](Self::recv) says `WouldBlock`.
+    /// connection that has failed or ended shows as well, with nothing to read: then this is `true` every time, and
+    /// [`recv`](Self::recv) says `WouldBlock`. [`drain_for`](Self::drain_for) waits on then, without spinning.
     ///
     /// # Errors
     ///
     /// That of poll(2); EINTR is retried.
     pub fn wait(&self, timeout: Duration) -> io::Result<bool> {
-        wait(self.socket, timeout)
+        wait::wait(self.socket, timeout)
     }
 
     /// Reads until the queue is empty, or 4,096 entries, and hands each to `f`; returns how many there were. Never blocks,
@@ -150,27 +150,50 @@ impl<'s> ErrorQueue<'s> {
         }
         Ok(AT_MOST)
     }
+
+    /// Waits until there is an entry, at most so long; then does what [`drain`](Self::drain) does. Returns how many there
+    /// were: 0 after the time. A connection that has failed or ended, which leaves no entry, does not end the wait and
+    /// does not make it spin.
+    ///
+    /// ```
+    /// use ancillary::{ControlBuf, SocketExt, message::ExtendedError};
+    /// use std::{net::{TcpListener, TcpStream}, time::Duration};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let socket = TcpStream::connect(listener.local_addr()?)?;
+    /// socket.shutdown(std::net::Shutdown::Write)?;
+    /// drop(listener.accept()?); // ended on both sides
+    /// let (queue, mut control) = (socket.error_queue()?, ControlBuf::<ExtendedError>::new());
+    /// let found = queue.drain_for(Duration::from_millis(20), &mut [], &mut control, |entry| println!("{entry:?}"))?;
+    /// assert_eq!(found, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`drain`](Self::drain), and those of poll(2), epoll_create1(2) and epoll_ctl(2); EINTR is retried.
+    pub fn drain_for<C: ControlBuffer>(
+        &self,
+        timeout: Duration,
+        data: &mut [u8],
+        control: &mut C,
+        mut f: impl FnMut(QueuedError<'_, C::List, &[u8]>),
+    ) -> io::Result<usize> {
+        let mut waits = Waits::of(timeout);
+        loop {
+            let read = self.drain(data, control, &mut f)?;
+            if read > 0 || !waits.next(self.socket)? {
+                return Ok(read);
+            }
+        }
+    }
 }
 
 impl AsFd for ErrorQueue<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket
-    }
-}
-
-/// poll(2) for what is reported unasked, at most so long.
-pub(crate) fn wait(socket: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
-    let start = Instant::now();
-    loop {
-        let left = timeout.saturating_sub(start.elapsed());
-        // Rounded up, or the last fraction of a millisecond would be spent spinning.
-        let millis = i32::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX);
-        let mut fds = [PollFd::new(socket, PollFlags::empty())];
-        match poll(&mut fds, PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)) {
-            Ok(ready) => return Ok(ready > 0),
-            Err(nix::Error::EINTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
     }
 }
 
