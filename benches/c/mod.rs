@@ -15,6 +15,8 @@ pub mod catalogue;
 #[cfg(target_os = "linux")]
 pub mod plain;
 #[cfg(target_os = "linux")]
+pub mod stream;
+#[cfg(target_os = "linux")]
 pub mod udp;
 
 use nix::libc;

@@ -9,6 +9,7 @@ mod offload;
 mod one_message;
 mod plain;
 mod scatter;
+mod stream;
 
 use std::{
     hint::black_box,
@@ -67,6 +68,7 @@ pub fn all() -> Vec<Case> {
         one_message::cases(),
         plain::cases(),
         descriptors::cases(),
+        stream::cases(),
         batch::cases(),
         offload::cases(),
     ];

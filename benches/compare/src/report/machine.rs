@@ -27,7 +27,8 @@ pub(super) fn describe() -> String {
         let line = tree.lines().find(|line| line.split(' ').next() == Some(name));
         line.and_then(|line| line.split(" v").nth(1)).unwrap_or("unknown").to_owned()
     };
-    let contenders = ["nix", "rustix", "socket2", "quinn-udp"].map(|name| format!("{name} {}", version(name)));
+    let contenders =
+        ["nix", "rustix", "socket2", "quinn-udp", "sendfd"].map(|name| format!("{name} {}", version(name)));
     let rows = [
         ("date", output("date", &["-u", "+%Y-%m-%d"])),
         ("commit", output("git", &["rev-parse", "--short", "HEAD"])),

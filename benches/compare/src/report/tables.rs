@@ -55,6 +55,11 @@ const QUESTIONS: &[(&str, &str, &str)] = &[
       borrowed descriptors; nix and C copy it into one of numbers first.",
     ),
     (
+        "stream",
+        "Messages through a stream, some with a descriptor",
+        "Each is written in three pieces and read out whole, with its descriptor, which is closed. Ours: `FdStream`. The          others copy pieces into a buffer that is kept, and keep bytes and descriptors that have arrived, in code written          for this, which knows no short write; `slices`: a list of pieces instead of the copy. sendfd asks for no          close-on-exec; std has no descriptors.",
+    ),
+    (
         "batch",
         "Batches of datagrams of 64 B",
         "A system call for all, or one for each (`one by one`). rustix sends in one call and receives one by one, \
@@ -189,7 +194,7 @@ pub(super) fn method(measured: &[Measured], seconds: u64) -> String {
 
 /// Each library by hand-written C, over all rows of a question.
 pub(super) fn brief(measured: &[Measured]) -> String {
-    const LIBRARIES: [&str; 6] = ["ours", "nix", "rustix", "socket2", "std", "quinn-udp"];
+    const LIBRARIES: [&str; 7] = ["ours", "nix", "rustix", "socket2", "std", "quinn-udp", "sendfd"];
     let mut text = format!(
         "\n## In brief\n\nTime, where hand-written C with sendmsg and recvmsg, or sendmmsg and recvmmsg, takes 1: the \
          median over the rows of each question, and the extremes. What is below 1 by more than the noise takes a cheaper \
