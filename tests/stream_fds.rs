@@ -306,6 +306,30 @@ fn descriptors_are_taken_by_count_or_not_at_all() {
     });
 }
 
+/// Its destructor did not run; what it held is not the next message's.
+#[test]
+fn descriptors_of_an_iterator_that_was_forgotten_are_closed_and_nobody_elses() {
+    no_leak(|| {
+        let ((a, b), mut incoming) = (stream(), FdReader::new().with_max_fds(3));
+        a.send_fds(b"messages", &numbered(6)).unwrap();
+        incoming.fill(&b).unwrap();
+        let open = open_count();
+        for _ in 0..2 {
+            let mut fds = incoming.pop_fds(2).unwrap();
+            let taken = content(fds.next().unwrap());
+            assert_eq!(format!("{fds:?}").matches("fd:").count(), 1, "{taken}");
+            std::mem::forget(fds);
+        }
+        assert_eq!((incoming.fds().len(), incoming.fds().count(), incoming.error()), (2, 2, None));
+        assert_eq!(open_count(), open - 3, "two were taken and one was given back; one is to be closed");
+        assert_eq!((content(incoming.pop_fd().unwrap()), open_count()), ("4".into(), open - 5));
+        assert!(incoming.pop_fds(2).is_err());
+        std::mem::forget(incoming.take_message(8, 1).unwrap().1);
+        assert!(incoming.fds().len() == 0 && incoming.pop_fd().is_none());
+        assert_eq!(open_count(), open - 6);
+    });
+}
+
 #[test]
 fn a_queue_that_is_too_long_stops_reading_and_loses_nothing() {
     no_leak(|| {

@@ -76,14 +76,16 @@
 //! # }
 //! ```
 
+mod arrived;
 mod both;
 mod error;
 mod queued;
 mod reader;
 mod writer;
 
+pub use arrived::PopFds;
 pub use both::FdStream;
 pub use error::FdStreamError;
 pub use queued::QueuedFd;
-pub use reader::{FdReader, PopFds};
+pub use reader::FdReader;
 pub use writer::FdWriter;

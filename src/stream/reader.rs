@@ -1,20 +1,12 @@
 //! Bytes and descriptors that have arrived.
 
 use std::{
-    collections::{VecDeque, vec_deque::Drain},
     fmt, io,
-    iter::FusedIterator,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-use super::FdStreamError;
-use crate::{
-    control::ControlVec,
-    error::FdCountError,
-    flags::{MsgFlags, RecvFlags},
-    receive::{MsgHdrMut, Received},
-    sys::MAX_FDS,
-};
+use super::{FdStreamError, PopFds, arrived::Arrived};
+use crate::{control::ControlVec, error::FdCountError, flags::RecvFlags, receive::MsgHdrMut, sys::MAX_FDS};
 
 /// What one receive may bring: 253 descriptors, and credentials, a label and the like that others have enabled.
 const CONTROL: usize = 1536;
@@ -56,15 +48,13 @@ const CAPACITY: usize = 8 * 1024;
 /// Descriptors that nobody takes are closed when it is dropped.
 pub struct FdReader {
     control: ControlVec,
-    fds: VecDeque<OwnedFd>,
+    arrived: Arrived,
     max_fds: usize,
     // What has arrived and has not been consumed is `bytes[start..end]`.
     bytes: Vec<u8>,
     start: usize,
     end: usize,
     capacity: usize,
-    lost: bool,
-    eof: bool,
 }
 
 impl FdReader {
@@ -73,14 +63,12 @@ impl FdReader {
     pub fn new() -> Self {
         Self {
             control: ControlVec::with_capacity(CONTROL),
-            fds: VecDeque::new(),
+            arrived: Arrived::default(),
             max_fds: MAX_FDS,
             bytes: Vec::new(),
             start: 0,
             end: 0,
             capacity: CAPACITY,
-            lost: false,
-            eof: false,
         }
     }
 
@@ -133,10 +121,9 @@ impl FdReader {
         self.check()?;
         self.make_room();
         let room = self.bytes.get_mut(self.end..).unwrap_or_default();
-        let message = header(flags).recv_slice(socket, room, &mut self.control)?;
-        let (came, len) = Came::of(message, &mut self.fds);
+        let len = self.arrived.take(header(flags).recv_slice(socket, room, &mut self.control)?);
         self.end += len;
-        Ok(self.note(came, len))
+        Ok(len)
     }
 
     /// Room for one byte at least. Nothing is moved for less than it gains.
@@ -187,9 +174,7 @@ impl FdReader {
             return Ok(len);
         }
         self.check()?;
-        let message = header(flags).recv_slice(socket, data, &mut self.control)?;
-        let (came, len) = Came::of(message, &mut self.fds);
-        Ok(self.note(came, len))
+        Ok(self.arrived.take(header(flags).recv_slice(socket, data, &mut self.control)?))
     }
 
     /// Receives once into the spare capacity of a `bytes::BufMut` (its first chunk: reserve before), as
@@ -208,9 +193,7 @@ impl FdReader {
             return Ok(len);
         }
         self.check()?;
-        let message = header(RecvFlags::empty()).recv_buf(socket, data, &mut self.control)?;
-        let (came, len) = Came::of(message, &mut self.fds);
-        Ok(self.note(came, len))
+        Ok(self.arrived.take(header(RecvFlags::empty()).recv_buf(socket, data, &mut self.control)?))
     }
 
     fn check(&self) -> io::Result<()> {
@@ -220,36 +203,30 @@ impl FdReader {
         }
     }
 
-    fn note(&mut self, came: Came, len: usize) -> usize {
-        self.lost |= came.lost;
-        self.eof |= came.eof;
-        len
-    }
-
     /// What the next receive would fail with.
     #[must_use]
     pub fn error(&self) -> Option<FdStreamError> {
-        if self.lost {
+        if self.arrived.lost {
             return Some(FdStreamError::Lost);
         }
-        let (queued, max) = (self.fds.len(), self.max_fds);
+        let (queued, max) = (self.arrived.len(), self.max_fds);
         (queued > max).then_some(FdStreamError::QueueFull { queued, max })
     }
 
     /// Whether the peer has closed the stream. Bytes and descriptors that came before wait to be taken.
     #[must_use]
     pub fn is_eof(&self) -> bool {
-        self.eof
+        self.arrived.eof
     }
 
     /// The descriptors that wait to be taken, borrowed, in the order in which they were sent.
     pub fn fds(&self) -> impl ExactSizeIterator<Item = BorrowedFd<'_>> + Clone {
-        self.fds.iter().map(AsFd::as_fd)
+        self.arrived.iter()
     }
 
     /// Takes the next descriptor.
     pub fn pop_fd(&mut self) -> Option<OwnedFd> {
-        self.fds.pop_front()
+        self.arrived.pop_one()
     }
 
     /// Takes the next `count` descriptors: those of the message that has just been read. What is not taken out of the
@@ -259,7 +236,7 @@ impl FdReader {
     ///
     /// [`FdCountError`] if fewer have arrived; none is taken then.
     pub fn pop_fds(&mut self, count: usize) -> Result<PopFds<'_>, FdCountError> {
-        pop(&mut self.fds, count)
+        self.arrived.pop(count)
     }
 
     /// Takes the next `N` descriptors.
@@ -278,7 +255,7 @@ impl FdReader {
     ///
     /// As [`pop_fds`](Self::pop_fds); no byte is consumed then.
     pub fn take_message(&mut self, len: usize, fds: usize) -> Result<(&[u8], PopFds<'_>), FdCountError> {
-        let fds = pop(&mut self.fds, fds)?;
+        let fds = self.arrived.pop(fds)?;
         let from = self.start;
         self.start = self.end.min(from.saturating_add(len));
         Ok((self.bytes.get(from..self.start).unwrap_or_default(), fds))
@@ -303,28 +280,6 @@ fn header<'a>(flags: RecvFlags) -> MsgHdrMut<'a> {
     header
 }
 
-fn pop(fds: &mut VecDeque<OwnedFd>, count: usize) -> Result<PopFds<'_>, FdCountError> {
-    let found = fds.len();
-    if found < count {
-        return Err(FdCountError { expected: count, found });
-    }
-    Ok(PopFds(fds.drain(..count)))
-}
-
-/// What a receive said.
-struct Came {
-    lost: bool,
-    eof: bool,
-}
-
-impl Came {
-    /// Takes the descriptors over first of all.
-    fn of<D>(mut message: Received<'_, (), D>, fds: &mut VecDeque<OwnedFd>) -> (Self, usize) {
-        fds.extend(message.take_fds());
-        (Self { lost: message.flags().contains(MsgFlags::CTRUNC), eof: message.is_eof() }, message.len())
-    }
-}
-
 impl Default for FdReader {
     fn default() -> Self {
         Self::new()
@@ -334,31 +289,11 @@ impl Default for FdReader {
 /// Prints how much waits.
 impl fmt::Debug for FdReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FdReader {{ {} bytes, fds: {:?}, eof: {}", self.buffer().len(), self.fds, self.eof)?;
+        write!(f, "FdReader {{ {} bytes, fds: {:?}", self.buffer().len(), self.arrived)?;
+        write!(f, ", eof: {}", self.is_eof())?;
         if let Some(error) = self.error() {
             write!(f, ", error: {error}")?;
         }
         f.write_str(" }")
     }
 }
-
-/// Descriptors that leave a reader; closes what is not taken.
-#[derive(Debug)]
-#[must_use = "descriptors that are not taken are closed"]
-pub struct PopFds<'a>(Drain<'a, OwnedFd>);
-
-impl Iterator for PopFds<'_> {
-    type Item = OwnedFd;
-
-    fn next(&mut self) -> Option<OwnedFd> {
-        self.0.next()
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.0.size_hint()
-    }
-}
-
-impl ExactSizeIterator for PopFds<'_> {}
-
-impl FusedIterator for PopFds<'_> {}

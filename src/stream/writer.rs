@@ -49,7 +49,9 @@ const CAPACITY: usize = 8 * 1024;
 ///
 /// What has not been sent when it is dropped is gone: [`flush`](Self::flush) first. Owned descriptors are closed.
 pub struct FdWriter<'fd> {
-    bytes: VecDeque<u8>,
+    /// What has not been sent is `bytes[start..]`.
+    bytes: Vec<u8>,
+    start: usize,
     fds: VecDeque<Waiting<'fd>>,
     /// Bytes sent in all.
     sent: u64,
@@ -71,7 +73,8 @@ impl<'fd> FdWriter<'fd> {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            bytes: VecDeque::new(),
+            bytes: Vec::new(),
+            start: 0,
             fds: VecDeque::new(),
             sent: 0,
             fds_per_message: MAX_FDS,
@@ -123,14 +126,27 @@ impl<'fd> FdWriter<'fd> {
     }
 
     /// Queues bytes.
+    #[inline]
     pub fn push(&mut self, bytes: &[u8]) {
-        self.bytes.extend(bytes);
+        if self.start > 0 && bytes.len() > self.bytes.capacity() - self.bytes.len() {
+            self.make_room();
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Moves what waits to the front, unless that is more than it gains.
+    #[cold]
+    fn make_room(&mut self) {
+        if self.start >= self.pending() {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
     }
 
     /// Queues a descriptor for the next byte that is queued or written; without one it is kept. More than fit into one call
     /// leave as [`queue`](Self::queue) says.
     pub fn push_fd(&mut self, fd: impl Into<QueuedFd<'fd>>) {
-        let byte = self.sent + self.bytes.len() as u64;
+        let byte = self.sent + self.pending() as u64;
         self.fds.push_back(Waiting { byte, fd: fd.into() });
     }
 
@@ -145,7 +161,7 @@ impl<'fd> FdWriter<'fd> {
     /// Bytes that have not been sent.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() - self.start
     }
 
     /// Descriptors that have not been sent.
@@ -157,6 +173,7 @@ impl<'fd> FdWriter<'fd> {
     /// Forgets what has not been sent, and closes the owned descriptors among it. A message may have gone in part.
     pub fn clear(&mut self) {
         self.bytes.clear();
+        self.start = 0;
         self.fds.clear();
     }
 
@@ -185,7 +202,7 @@ impl<'fd> FdWriter<'fd> {
     }
 
     fn flush_with(&mut self, socket: &impl AsFd, flags: SendFlags) -> io::Result<()> {
-        while !self.bytes.is_empty() {
+        while self.pending() > 0 {
             self.send_some(socket, &[], flags)?;
         }
         Ok(())
@@ -208,33 +225,36 @@ impl<'fd> FdWriter<'fd> {
     ///
     /// As [`write`](Self::write).
     pub fn write_vectored(&mut self, socket: impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let slices = slices.get(..INLINE_SLICES).unwrap_or(slices);
+        let slices = first(slices);
         let len = crate::sys::total(slices);
-        if len == 0 {
-            return Ok(0);
-        }
-        if len > self.room() {
+        if !self.gathers(slices) {
             match self.flush(&socket) {
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock || self.room() == 0 => return Err(error),
                 _ => {}
             }
-        }
-        if self.bytes.is_empty() && len >= self.capacity {
-            return self.send_some(&socket, slices, SendFlags::empty());
+            if self.pending() == 0 && len >= self.capacity {
+                return self.send_some(&socket, slices, SendFlags::empty());
+            }
         }
         let mut room = self.room().min(len);
         let taken = room;
         for slice in slices {
             let part = slice.get(..room).unwrap_or(slice);
-            self.bytes.extend(part);
+            self.push(part);
             room -= part.len();
         }
         Ok(taken)
     }
 
+    /// Whether a [`write_vectored`](Self::write_vectored) of these takes them all and makes no call.
+    pub(crate) fn gathers(&self, slices: &[IoSlice<'_>]) -> bool {
+        let len = crate::sys::total(first(slices));
+        len == 0 || (len <= self.room() && (self.pending() > 0 || len < self.capacity))
+    }
+
     /// Bytes that [`write`](Self::write) takes without sending any.
-    pub(crate) fn room(&self) -> usize {
-        self.capacity.saturating_sub(self.bytes.len())
+    fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.pending())
     }
 
     /// One call: from what is queued, and then from `more`, as many bytes as one call may carry, with the descriptors
@@ -250,27 +270,40 @@ impl<'fd> FdWriter<'fd> {
             Some(waiting) => usize::try_from(waiting.byte.saturating_sub(self.sent)).unwrap_or(usize::MAX).max(1),
             None => usize::MAX,
         };
-        let (front, back) = self.bytes.as_slices();
         let mut header = MsgHdr::new();
         header.flags(flags);
-        for slice in [front, back].into_iter().chain(more.iter().map(|slice| &**slice)) {
+        let waiting = self.bytes.get(self.start..).unwrap_or_default();
+        for slice in std::iter::once(waiting).chain(more.iter().map(|slice| &**slice)) {
             let part = slice.get(..room).unwrap_or(slice);
             if !part.is_empty() {
                 header.data(part);
                 room -= part.len();
             }
         }
-        header.control(ScmRights::new(self.fds.iter().take(fds).map(|waiting| waiting.fd.as_fd())));
+        if fds > 0 {
+            header.control(ScmRights::new(self.fds.iter().take(fds).map(|waiting| waiting.fd.as_fd())));
+        }
         let sent = header.send(socket)?;
         if sent == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
         // With the first byte they have gone.
-        self.fds.drain(..fds);
-        self.bytes.drain(..sent.min(self.bytes.len()));
+        for _ in 0..fds {
+            self.fds.pop_front();
+        }
+        self.start += sent.min(self.pending());
+        if self.start == self.bytes.len() {
+            self.bytes.clear();
+            self.start = 0;
+        }
         self.sent += sent as u64;
         Ok(sent)
     }
+}
+
+/// As many as one call takes.
+fn first<'s, 'a>(slices: &'s [IoSlice<'a>]) -> &'s [IoSlice<'a>] {
+    slices.get(..INLINE_SLICES).unwrap_or(slices)
 }
 
 impl Default for FdWriter<'_> {
@@ -282,8 +315,42 @@ impl Default for FdWriter<'_> {
 /// Prints how much waits.
 impl fmt::Debug for FdWriter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FdWriter {{ {} bytes, fds: ", self.bytes.len())?;
+        write!(f, "FdWriter {{ {} bytes, fds: ", self.pending())?;
         f.debug_list().entries(self.fds.iter().map(|waiting| &waiting.fd)).finish()?;
         f.write_str(" }")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        io::{ErrorKind, Read},
+        os::unix::net::UnixStream,
+    };
+
+    #[test]
+    fn a_queue_that_is_never_empty_does_not_grow() {
+        let (a, mut b) = UnixStream::pair().unwrap();
+        a.set_nonblocking(true).unwrap();
+        let (mut out, mut pushed, mut seen) = (FdWriter::new(), 0u32, 0u32);
+        let mut room = [0; 4096];
+        for _ in 0..2000 {
+            while out.pending() < 200_000 {
+                out.push(&pushed.to_ne_bytes());
+                pushed += 1;
+            }
+            match out.flush(&a) {
+                Ok(()) => continue, // the socket is not full yet
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+            b.read_exact(&mut room).unwrap();
+            for number in room.chunks(4) {
+                assert_eq!(number, seen.to_ne_bytes());
+                seen += 1;
+            }
+        }
+        assert!(out.pending() > 0 && seen > 1_000_000, "{seen} {out:?}");
+        assert!(out.bytes.capacity() < 1 << 20, "{}", out.bytes.capacity());
     }
 }

@@ -178,8 +178,7 @@ impl<S: AsyncSocket + Unpin> AsyncWrite for FdStream<'_, S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let (socket, _, writer) = self.get_mut().parts_mut();
-        let len = crate::sys::total(slices);
-        if len == 0 || len < writer.room() {
+        if writer.gathers(slices) {
             return Poll::Ready(writer.write_vectored(socket, slices));
         }
         poll_io(socket, cx, Direction::Write, || writer.write_vectored(socket, slices))
