@@ -1,13 +1,14 @@
 //! What a service tells its manager (sd_notify(3)): that it is ready, its state in words, and a descriptor to keep for it
 //! (Linux).
 //!
-//! Run it under `supervisor`, which is also here, or as a systemd service of `Type=notify` with `FileDescriptorStoreMax=1`.
-//! The first run stores a file in memory (memfd_create(2)) that counts its runs, and fails; the next one is given the file,
-//! counts on, and is content. Without `NOTIFY_SOCKET` there is nobody to tell: it says so.
+//! Run it under `supervisor`, which is also here, or as a systemd service of `Type=notify` with `FileDescriptorStoreMax=1`
+//! and `Restart=on-failure`. The first run stores a file in memory (memfd_create(2)) that counts its runs, and fails; the
+//! next one is given the file, counts on, and is content. Without `NOTIFY_SOCKET` there is nobody to tell: it says so.
 //!
-//! The protocol: datagrams of lines `NAME=value` to the AF_UNIX address in `NOTIFY_SOCKET`, descriptors beside them. systemd
-//! gives stored ones back as the numbers from 3 on, which only `unsafe` can vouch for; `supervisor` sends them to standard
-//! input, where they arrive owned.
+//! The protocol: datagrams of lines `NAME=value` to the AF_UNIX address in `NOTIFY_SOCKET`, descriptors beside them. Stored
+//! ones come back in one of two ways. systemd gives the numbers from 3 on, with `LISTEN_FDS` and `LISTEN_FDNAMES`
+//! (sd_listen_fds(3)): a file is opened anew by its number, any other one has to be adopted, which only `unsafe` can vouch
+//! for. `supervisor` sends them to standard input, where they arrive owned.
 
 #[cfg(target_os = "linux")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -50,9 +51,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Ok(())
     }
 
-    // What has been stored, if standard input is the socket of `supervisor`.
-    let mut stored = None;
-    if std::env::var_os("STORED_ON_STDIN").is_some() {
+    /// The file of this name among the descriptors that were given to this process, as systemd gives them.
+    fn listen_fd(wanted: &str) -> io::Result<Option<File>> {
+        let variable = |name| std::env::var(name).unwrap_or_default();
+        if variable("LISTEN_PID") != std::process::id().to_string() {
+            return Ok(None); // none, or another's, whose environment was inherited
+        }
+        let (count, names) = (variable("LISTEN_FDS").parse().unwrap_or(0), variable("LISTEN_FDNAMES"));
+        let Some(at) = names.split(':').take(count).position(|name| name == wanted) else { return Ok(None) };
+        File::options().read(true).write(true).open(format!("/proc/self/fd/{}", 3 + at)).map(Some)
+    }
+
+    // What has been stored: from systemd, or if standard input is the socket of `supervisor`.
+    let mut stored = listen_fd("counter")?;
+    if stored.is_none() && std::env::var_os("STORED_ON_STDIN").is_some() {
         stored = io::stdin().recv_fds::<1>(&mut [0; 64])?.into_iter().next().map(File::from);
     }
     let first = stored.is_none();

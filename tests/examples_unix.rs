@@ -8,7 +8,10 @@ use std::{
     fs,
     io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
-    os::unix::net::UnixStream,
+    os::{
+        fd::OwnedFd,
+        unix::net::{UnixDatagram, UnixStream},
+    },
     path::PathBuf,
     process::{self, Command, Stdio},
     sync::{
@@ -255,19 +258,55 @@ fn a_notifier_whom_nobody_hears_says_so() {
     let (out, err, success) = run(Command::new(example("notify")).env_remove("NOTIFY_SOCKET"));
     assert!(success && err.is_empty(), "{out}{err}");
     assert_eq!(out, "NOTIFY_SOCKET is not set: nobody is there to tell\n");
-    // The same lines reach a path, too.
-    let path = path("a_notifier_whom_nobody_hears_says_so");
-    let manager = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
-    manager.set_read_timeout(TIMEOUT).unwrap();
-    let mut command = Command::new(example("notify"));
-    command.env("NOTIFY_SOCKET", &path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut notify = Program(command.spawn().unwrap());
-    let mut data = [0; 256];
-    for (lines, fds) in [("READY=1\nSTATUS=run 1", 0), ("FDSTORE=1\nFDNAME=counter", 1), ("BARRIER=1", 1)] {
+}
+
+/// What a manager hears, and the descriptors of each of these messages.
+fn told(manager: &UnixDatagram, expected: &[(&str, usize)]) -> Vec<OwnedFd> {
+    let (mut data, mut all) = ([0; 256], Vec::new());
+    for (lines, fds) in expected {
         let message = manager.recv_fds::<4>(&mut data).unwrap();
-        assert_eq!((&data[..message.len()], message.fds().count()), (lines.as_bytes(), fds));
+        assert_eq!((&data[..message.len()], message.fds().count()), (lines.as_bytes(), *fds));
+        // The end of a pipe that comes with BARRIER=1 is closed, when the message has been read.
+        all.extend(message.into_iter().take(if *lines == "BARRIER=1" { 0 } else { *fds }));
     }
+    all
+}
+
+/// As systemd does it, with `LISTEN_FDS`; what goes to another process, or under another name, is left alone.
+#[test]
+fn a_notifier_restores_what_the_manager_kept() {
+    let path = path("a_notifier_restores_what_the_manager_kept");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(TIMEOUT).unwrap();
+    let start = |mut command: Command| {
+        command.env("NOTIFY_SOCKET", &path).stdout(Stdio::null()).stderr(Stdio::null());
+        Program(command.spawn().unwrap())
+    };
+    // Becomes the number 3 of the process that this shell turns into.
+    const GIVES: &str = r#"export LISTEN_PID=$(($$ + OTHER)); exec "$0" 3<&0 </dev/null"#;
+    let given = |kept: &OwnedFd, names: &str, other: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-c", GIVES]).arg(example("notify")).stdin(kept.try_clone().unwrap());
+        command.envs([("LISTEN_FDS", "1"), ("LISTEN_FDNAMES", names), ("OTHER", other)]);
+        command
+    };
+    let first = [("READY=1\nSTATUS=run 1", 0), ("FDSTORE=1\nFDNAME=counter", 1), ("BARRIER=1", 1)];
+    let mut nothing = Command::new(example("notify"));
+    nothing.stdin(Stdio::null());
+    let mut notify = start(nothing);
+    let kept = told(&manager, &first);
     assert!(!notify.wait("notify").success(), "the first run fails");
+    for (names, other) in [("counter", "1"), ("other:counter", "0")] {
+        let mut notify = start(given(&kept[0], names, other));
+        assert_eq!(told(&manager, &first).len(), 1);
+        assert!(!notify.wait("notify").success(), "one that was given nothing is the first");
+    }
+    for run in 2..5 {
+        let mut notify = start(given(&kept[0], "counter", "0"));
+        let ready = format!("READY=1\nSTATUS=run {run}");
+        told(&manager, &[(&ready, 0), ("FDSTOREREMOVE=1\nFDNAME=counter\nSTOPPING=1", 0), ("BARRIER=1", 1)]);
+        assert!(notify.wait("notify").success());
+    }
     fs::remove_file(path).unwrap();
 }
 
