@@ -6,7 +6,7 @@ mod common;
 
 use std::{
     io::{ErrorKind, IoSlice, IoSliceMut, Read},
-    net::{Ipv4Addr, TcpListener, UdpSocket},
+    net::{Ipv4Addr, TcpListener},
     os::{
         fd::{AsFd, BorrowedFd},
         unix::net::{UnixDatagram, UnixStream},
@@ -20,13 +20,10 @@ use ancillary::{
     batch::{Batch, BatchMessage, ReceivedMessages, RecvBatch, SendBatch},
     message::ScmRightsSpace,
 };
-use common::{TIMEOUT, cause, pairs::V4};
-
-fn udp() -> UdpSocket {
-    let socket = UdpSocket::bind(V4).unwrap();
-    socket.set_read_timeout(TIMEOUT).unwrap();
-    socket
-}
+use common::{
+    TIMEOUT, cause,
+    pairs::{V4, bound},
+};
 
 #[test]
 fn batches_go_to_other_threads() {
@@ -47,7 +44,7 @@ impl AsFd for Panics {
 
 #[test]
 fn a_panic_of_the_socket_leaves_no_way_to_the_callers_buffers() {
-    let (socket, sender) = (udp(), udp());
+    let (socket, sender) = (bound(V4), bound(V4));
     let mut batch = RecvBatch::<()>::new(4, 64);
     let mut memory = [0; 64];
     let panicked = catch_unwind(AssertUnwindSafe(|| {
@@ -173,7 +170,7 @@ fn a_batch_is_resumed_only_inside_a_message_of_a_stream() {
 
 #[test]
 fn one_batch_goes_to_several_sockets() {
-    let (socket, peers) = (udp(), [udp(), udp()]);
+    let (socket, peers) = (bound(V4), [bound(V4), bound(V4)]);
     let mut room = SendBatch::new(2);
     let mut batch = room.begin();
     batch.message().data(b"one").queue().unwrap();
@@ -211,7 +208,7 @@ fn the_first_message_connects_and_the_others_follow() {
 
 #[test]
 fn without_room_for_a_message_a_receive_is_an_error() {
-    let socket = udp();
+    let socket = bound(V4);
     let refused = Some(EncodeError::Value { field: "vlen", expected: "room and buffers for a message", found: 0 });
     assert_eq!(cause(&RecvBatch::<()>::new(0, 10).recv(&socket).unwrap_err()), refused);
     let (mut x, mut y) = ([0], [0]);
@@ -224,7 +221,7 @@ fn without_room_for_a_message_a_receive_is_an_error() {
 
 #[test]
 fn what_lies_in_the_callers_buffers_is_received_as_that() {
-    let (socket, sender) = (udp(), udp());
+    let (socket, sender) = (bound(V4), bound(V4));
     sender.send_to(b"abc", socket.local_addr().unwrap()).unwrap();
     let (mut batch, mut data) = (RecvBatch::<()>::new(2, 10), [0; 8]);
     batch.recv_into(&socket, &mut [IoSliceMut::new(&mut data)], 1).unwrap();
@@ -252,7 +249,7 @@ fn without_room_for_a_byte_a_stream_has_not_ended() {
 
 #[test]
 fn one_message_is_peeked_at() {
-    let (socket, sender) = (udp(), udp());
+    let (socket, sender) = (bound(V4), bound(V4));
     for data in [b"1", b"2"] {
         sender.send_to(data, (Ipv4Addr::LOCALHOST, socket.local_addr().unwrap().port())).unwrap();
     }

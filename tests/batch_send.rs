@@ -5,7 +5,6 @@
 mod common;
 
 use std::{
-    fs,
     io::{IoSlice, Read},
     net::{Ipv4Addr, SocketAddr, UdpSocket},
 };
@@ -19,7 +18,7 @@ use common::{
     again::without_batch_calls,
     batches::{collect, texts},
     cause, has_v6,
-    pairs::{DUAL, KINDS, V4, V6, bound, closed, datagrams, errno, pair, stream, tcp, udp},
+    pairs::{DUAL, KINDS, V4, V6, bound, closed, datagrams, errno, pair, sigpipe_is_pending, stream, tcp, udp},
 };
 use nix::{
     libc,
@@ -227,13 +226,6 @@ fn the_pending_error_of_a_connection_takes_no_message_with_it() {
     let mut queue = RecvBatch::<ExtendedError>::new(8, 8);
     queue.flags(RecvFlags::ERRQUEUE);
     assert_eq!(collect(&mut queue, &sender, 5, |m| m.data().to_vec()), data);
-}
-
-/// Whether SIGPIPE is pending for this thread.
-fn sigpipe_is_pending() -> bool {
-    let status = fs::read_to_string("/proc/thread-self/status").unwrap();
-    let pending = status.lines().find_map(|line| line.strip_prefix("SigPnd:")).unwrap();
-    u64::from_str_radix(pending.trim(), 16).unwrap() & (1 << (libc::SIGPIPE - 1)) != 0
 }
 
 #[test]

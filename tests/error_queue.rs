@@ -20,7 +20,9 @@ use ancillary::{
 use common::{
     TIMEOUT,
     again::{again, is_child, works},
-    alone, batches, cause, has_v6,
+    alone,
+    batches::{self, wait_for_entry},
+    cause, has_v6,
     namespace::{Namespace, routed, v4},
     pairs::{DUAL, V4, addrs, bound, closed, datagrams, errno, tcp, udp},
     skipped,
@@ -37,11 +39,6 @@ type Control = ControlBuf<(ExtendedError, PktInfo, HopLimit)>;
 fn asker(ip: IpAddr) -> (UdpSocket, SocketAddr, UdpSocket) {
     let (nobody, closed) = closed(ip);
     (bound((ip, 0)), nobody, closed)
-}
-
-/// Errors are queued behind the call that caused them.
-fn wait_for_entry(socket: &impl AsFd) {
-    batches::wait(socket, PollFlags::empty());
 }
 
 fn is_empty(socket: &impl AsFd) -> bool {

@@ -24,7 +24,7 @@ use ancillary::{
 use common::{
     again::{again, is_child, until_ok, works},
     no_leak, open_count,
-    pairs::stream as pair,
+    pairs::{sigpipe_is_pending, stream as pair},
     pipes::{contents, numbered},
 };
 use nix::{
@@ -276,13 +276,6 @@ fn an_interrupted_send_goes_on() {
         assert!(filler.iter().all(|&byte| byte == 0) && data == pattern(LEN));
         assert_eq!(contents(fds), ["0", "1"]);
     });
-}
-
-/// Whether SIGPIPE is pending for this thread.
-fn sigpipe_is_pending() -> bool {
-    let status = fs::read_to_string("/proc/thread-self/status").unwrap();
-    let pending = status.lines().find_map(|line| line.strip_prefix("SigPnd:")).unwrap();
-    u64::from_str_radix(pending.trim(), 16).unwrap() & (1 << (libc::SIGPIPE - 1)) != 0
 }
 
 #[test]

@@ -24,7 +24,7 @@ use ancillary::{
 };
 use common::{
     has_v6,
-    pairs::{DUAL, V4, V6, asked, bound, errno, send, udp_lite},
+    pairs::{DUAL, V4, V6, asked, bound, errno, send, shape, udp_lite},
     skipped,
 };
 use nix::libc;
@@ -48,15 +48,6 @@ fn next<O, L: for<'a> RecvList<Output<'a> = O>>(socket: &UdpSocket) -> O {
     message.require_complete().unwrap();
     assert_eq!(message.data(), b"data");
     message.extract()
-}
-
-/// Identity and payload length of everything that arrives with the next datagram.
-fn shape(socket: &UdpSocket) -> Vec<(i32, i32, usize)> {
-    let (mut data, mut control) = ([0; 64], ControlVec::<()>::with_capacity(1024));
-    let message = socket.recv_msg(&mut data, &mut control).unwrap();
-    message.require_complete().unwrap();
-    assert_eq!(message.data(), b"data");
-    message.cmsgs().map(|cmsg| (cmsg.id().level(), cmsg.id().ty(), cmsg.payload().len())).collect()
 }
 
 fn cause<E: Error + Copy + 'static>(result: io::Result<usize>) -> E {

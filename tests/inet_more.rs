@@ -23,7 +23,7 @@ use ancillary::{
 use common::{
     TIMEOUT, has_v6,
     namespace::{Namespace, link, on_loopback, routed, v4, v6},
-    pairs::{self, errno},
+    pairs::{self, errno, shape},
     skipped,
 };
 use nix::libc;
@@ -54,14 +54,6 @@ fn next<O, L: for<'a> RecvList<Output<'a> = O>>(socket: &UdpSocket, len: usize) 
     message.require_complete().unwrap();
     assert_eq!(message.data().len(), len);
     message.extract()
-}
-
-/// Identity and payload length of everything that comes with the next datagram.
-fn shape(socket: &UdpSocket) -> Vec<(i32, i32, usize)> {
-    let (mut data, mut control) = ([0; 64], ControlVec::<()>::with_capacity(1024));
-    let message = socket.recv_msg(&mut data, &mut control).unwrap();
-    message.require_complete().unwrap();
-    message.cmsgs().map(|cmsg| (cmsg.id().level(), cmsg.id().ty(), cmsg.payload().len())).collect()
 }
 
 /// R628, R629

@@ -10,12 +10,11 @@ mod common;
 
 use std::{
     env, fs,
-    fs::File,
     io::{ErrorKind, Read, Write},
     net::Shutdown,
     os::{
         fd::{AsFd, OwnedFd},
-        unix::{fs::MetadataExt, net::UnixStream},
+        unix::net::UnixStream,
     },
     process::Stdio,
     thread,
@@ -33,7 +32,7 @@ use common::{
     again::{again, is_child},
     has_descriptors, no_leak, open_count,
     pairs::pair,
-    pipes::numbered,
+    pipes::{Marks, ino},
 };
 use nix::{libc, sys::socket::SockType};
 
@@ -131,27 +130,9 @@ impl Count {
     }
 }
 
-/// Descriptors to send, and how to know them again.
-struct Marks {
-    fds: Vec<OwnedFd>,
-    inos: Vec<u64>,
-}
-
-fn ino(fd: impl AsFd) -> u64 {
-    File::from(fd.as_fd().try_clone_to_owned().unwrap()).metadata().unwrap().ino()
-}
-
-impl Marks {
-    fn new() -> Self {
-        let fds = numbered(MOST);
-        let inos = fds.iter().map(ino).collect();
-        Self { fds, inos }
-    }
-
-    /// The descriptors of a message: so many, from this one on.
-    fn choose(&self, first: usize, count: usize) -> impl ExactSizeIterator<Item = &OwnedFd> + Clone {
-        (0..count).map(move |k| &self.fds[(first + k) % MOST])
-    }
+/// The descriptors of a message: so many, from this one on.
+fn choose(marks: &Marks, first: usize, count: usize) -> impl ExactSizeIterator<Item = &OwnedFd> + Clone {
+    (0..count).map(move |k| &marks.fds[(first + k) % MOST])
 }
 
 fn message(chance: &mut Chance) -> (Vec<u8>, usize, usize) {
@@ -190,7 +171,7 @@ fn send(way: Way, socket: &UnixStream, bound: Bound, marks: &Marks, seed: u64) -
             Way::Single => {
                 for (bytes, fds, first) in &messages {
                     let (one, two) = bytes.split_at(bytes.len() / 3);
-                    let fds = ScmRights::new(marks.choose(*first, *fds));
+                    let fds = ScmRights::new(choose(marks, *first, *fds));
                     let mut header = MsgHdr::new();
                     header.data(one).data(two).control(fds);
                     assert_eq!(patiently(|| header.send(socket)), bytes.len());
@@ -199,14 +180,14 @@ fn send(way: Way, socket: &UnixStream, bound: Bound, marks: &Marks, seed: u64) -
             Way::Batch => {
                 let mut batch = room.begin();
                 for (bytes, fds, first) in &messages {
-                    batch.message().data(bytes).control(ScmRights::new(marks.choose(*first, *fds))).queue().unwrap();
+                    batch.message().data(bytes).control(ScmRights::new(choose(marks, *first, *fds))).queue().unwrap();
                 }
                 patiently(|| batch.send_all(socket));
                 assert_eq!(batch.sent(), messages.len());
             }
             Way::Stream => {
                 for (bytes, fds, first) in &messages {
-                    let fds = marks.choose(*first, *fds);
+                    let fds = choose(marks, *first, *fds);
                     if chance.below(2) == 0 {
                         stream.queue(bytes, fds.map(|fd| fd.try_clone().unwrap())).unwrap();
                     } else {
@@ -359,7 +340,7 @@ fn soak(test: &str, bound: Bound) {
         return;
     }
     no_leak(|| {
-        let marks = Marks::new();
+        let marks = Marks::new(MOST);
         let resident_before = resident();
         let (parent, other) = common::pairs::stream();
         let mut process = again(test, &[])

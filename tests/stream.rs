@@ -5,7 +5,7 @@
 mod common;
 
 use std::{
-    io::{self, ErrorKind, IoSlice, Read, Write},
+    io::{ErrorKind, IoSlice, Read, Write},
     net::UdpSocket,
     os::{
         fd::{AsFd, OwnedFd},
@@ -22,7 +22,7 @@ use ancillary::{
 };
 use common::{
     no_leak, open_count,
-    pairs::{self, V4, bound, pair},
+    pairs::{self, V4, bound, pair, would_block},
     pipes::{contents, numbered},
 };
 use nix::{
@@ -71,13 +71,6 @@ const TRANSPORTS: [Transport; 2] = [("unix", unix, 2), ("tcp", tcp, 0)];
 fn wait(on: &[(&UnixStream, PollFlags)]) {
     let mut fds: Vec<_> = on.iter().map(|(socket, flags)| PollFd::new(socket.as_fd(), *flags)).collect();
     assert!(poll(&mut fds, 20_000u16).unwrap() > 0, "neither end can go on");
-}
-
-fn would_block<T>(result: io::Result<T>) {
-    match result {
-        Ok(_) => panic!("expected WouldBlock"),
-        Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
-    }
 }
 
 fn pattern(len: usize) -> Vec<u8> {

@@ -23,7 +23,7 @@ use ancillary::{
 };
 use common::{
     cause, no_leak, open_count, open_fds,
-    pairs::{self, V4, errno, stream},
+    pairs::{self, V4, errno, stream, would_block},
     pipes::{content, contents, is_cloexec, names, numbered},
     skipped,
 };
@@ -33,10 +33,6 @@ use nix::{
 };
 
 const NONE: [OwnedFd; 0] = [];
-
-fn would_block<T: std::fmt::Debug>(result: io::Result<T>) {
-    assert_eq!(result.unwrap_err().kind(), ErrorKind::WouldBlock);
-}
 
 /// Bytes and descriptors of each receive, until there is nothing more for now.
 fn receives(socket: &UnixStream) -> Vec<(Vec<u8>, Vec<String>)> {

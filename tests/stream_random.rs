@@ -6,12 +6,8 @@
 mod common;
 
 use std::{
-    fs::File,
     io::{self, ErrorKind, IoSlice},
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::{fs::MetadataExt, net::UnixStream},
-    },
+    os::unix::net::UnixStream,
 };
 
 use ancillary::{
@@ -20,7 +16,11 @@ use ancillary::{
     set_option,
     stream::{FdReader, FdWriter},
 };
-use common::{has_descriptors, no_leak, open_count, pairs::stream, pipes::numbered};
+use common::{
+    has_descriptors, no_leak, open_count,
+    pairs::stream,
+    pipes::{Marks, ino},
+};
 use nix::libc;
 use proptest::{prelude::*, test_runner::TestRunner};
 
@@ -83,26 +83,9 @@ fn plans() -> impl Strategy<Value = Plan> {
 /// Bytes before the payload: its length, and the number of descriptors.
 const HEAD: usize = 6;
 
-fn ino(fd: impl AsFd) -> u64 {
-    File::from(fd.as_fd().try_clone_to_owned().unwrap()).metadata().unwrap().ino()
-}
-
-struct Marks {
-    fds: Vec<OwnedFd>,
-    inos: Vec<u64>,
-}
-
-impl Marks {
-    fn new() -> Self {
-        let fds = numbered(MARKS);
-        let inos = fds.iter().map(ino).collect();
-        Self { fds, inos }
-    }
-
-    /// Which descriptors a message has, if so many were sent before.
-    fn choose(&self, before: usize, count: usize) -> impl ExactSizeIterator<Item = usize> {
-        (0..count).map(move |k| (before + k) * 7 % MARKS)
-    }
+/// Which descriptors a message has, if so many were sent before.
+fn choose(before: usize, count: usize) -> impl ExactSizeIterator<Item = usize> {
+    (0..count).map(move |k| (before + k) * 7 % MARKS)
 }
 
 /// What is to arrive.
@@ -114,14 +97,14 @@ struct Expected {
     borders: Vec<(usize, usize, usize, usize)>,
 }
 
-fn expected(plan: &Plan, marks: &Marks) -> Expected {
+fn expected(plan: &Plan) -> Expected {
     let mut all = Expected { bytes: Vec::new(), fds: Vec::new(), borders: Vec::new() };
     for message in &plan.messages {
         let (start, before) = (all.bytes.len(), all.fds.len());
         all.bytes.extend((message.payload as u32).to_be_bytes());
         all.bytes.extend((message.fds as u16).to_be_bytes());
         all.bytes.extend((0..message.payload).map(|k| (((start + k) * 31) >> 3) as u8));
-        all.fds.extend(marks.choose(before, message.fds));
+        all.fds.extend(choose(before, message.fds));
         all.borders.push((start, all.bytes.len(), before, message.fds));
     }
     all
@@ -160,7 +143,7 @@ impl Sender<'_, '_> {
             let Some(message) = self.plan.messages.get(self.message) else { return true };
             let (start, end, before, count) = self.expected.borders[self.message];
             let bytes = &self.expected.bytes[start..end];
-            let fds = self.marks.choose(before, count).map(|k| &self.marks.fds[k]);
+            let fds = choose(before, count).map(|k| &self.marks.fds[k]);
             match message.way {
                 Way::Queue { owned: false } => self.out.queue(bytes, fds).unwrap(),
                 Way::Queue { owned: true } => {
@@ -210,7 +193,7 @@ fn run(plan: &Plan, marks: &Marks, mut receive: impl FnMut(&UnixStream, usize) -
         if plan.sndbuf > 0 {
             set_option(&a, libc::SOL_SOCKET, libc::SO_SNDBUF, plan.sndbuf).unwrap();
         }
-        let expected = &expected(plan, marks);
+        let expected = &expected(plan);
         let out = FdWriter::new().with_fds_per_message(plan.per_message).with_capacity(plan.gather);
         let mut sender = Sender { plan, expected, marks, out, message: 0, written: None, flush: false };
         let (mut reads, mut done) = (plan.reads.iter().cycle(), false);
@@ -233,7 +216,7 @@ fn cases(test: &str, count: u32, f: impl Fn(&Plan, &Marks)) {
         return;
     }
     no_leak(|| {
-        let marks = Marks::new();
+        let marks = Marks::new(MARKS);
         let config = ProptestConfig { cases: count, failure_persistence: None, ..ProptestConfig::default() };
         TestRunner::new(config)
             .run(&plans(), |plan| {
@@ -247,7 +230,7 @@ fn cases(test: &str, count: u32, f: impl Fn(&Plan, &Marks)) {
 #[test]
 fn every_descriptor_arrives_once_with_its_byte_and_none_earlier() {
     cases("every_descriptor_arrives_once_with_its_byte_and_none_earlier", 150, |plan, marks| {
-        let expected = expected(plan, marks);
+        let expected = expected(plan);
         let (mut bytes, mut fds) = (Vec::new(), Vec::new());
         type Most = ScmRightsSpace<253>;
         let mut control = ControlBuf::<Most, { Most::SPACE }>::new();
@@ -281,7 +264,7 @@ fn every_descriptor_arrives_once_with_its_byte_and_none_earlier() {
 #[test]
 fn every_message_is_read_with_its_descriptors_and_no_others() {
     cases("every_message_is_read_with_its_descriptors_and_no_others", 150, |plan, marks| {
-        let expected = expected(plan, marks);
+        let expected = expected(plan);
         let mut incoming = FdReader::new().with_capacity(plan.gather).with_max_fds(700);
         let (mut next, mut whole) = (0, Vec::new());
         // Into its own buffer, or, where all lengths are odd, into the caller's.

@@ -19,10 +19,11 @@ use ancillary::{
     set_option,
 };
 use common::{
-    batches, cause,
+    batches::wait_for_entry,
+    cause,
     pairs::{self, V4, bound, closed, stream},
 };
-use nix::{libc, poll::PollFlags};
+use nix::libc;
 
 const WAIT: Duration = Duration::from_secs(20);
 
@@ -38,11 +39,6 @@ fn udp(ip: IpAddr) -> (UdpSocket, UdpSocket) {
 
 fn ips(test: &str) -> Vec<IpAddr> {
     pairs::addrs(test).iter().map(|addr| addr.parse::<SocketAddr>().unwrap().ip()).collect()
-}
-
-/// Waits until something is in the error queue.
-fn wait_for_entry(socket: &impl AsFd) {
-    batches::wait(socket, PollFlags::empty());
 }
 
 /// More than fits between [`narrow`] sockets, and a fraction of what an ordinary user may lock (`RLIMIT_MEMLOCK`).

@@ -13,6 +13,11 @@ pub fn wait(socket: impl AsFd, what: PollFlags) {
     assert_eq!(poll(&mut fds, PollTimeout::try_from(TIMEOUT.unwrap()).unwrap()).unwrap(), 1);
 }
 
+/// Waits for an entry of the error queue, or another error: it is queued behind the call that caused it.
+pub fn wait_for_entry(socket: impl AsFd) {
+    wait(socket, PollFlags::empty());
+}
+
 /// Receives until so many messages have come, in as many batches as it takes: what `each` makes of them.
 pub fn collect<L: RecvList, T: fmt::Debug>(
     batch: &mut RecvBatch<L>,

@@ -9,7 +9,7 @@ use std::{
 #[cfg(target_os = "linux")]
 use std::os::unix::net::UnixStream;
 
-use ancillary::{MsgHdr, SendControl, SocketExt, message::RecvList};
+use ancillary::{ControlVec, MsgHdr, SendControl, SocketExt, message::RecvList};
 #[cfg(target_os = "linux")]
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
@@ -119,4 +119,29 @@ pub fn send<'fd>(socket: &impl AsFd, control: impl SendControl<'fd>) -> io::Resu
 pub fn errno<T>(result: io::Result<T>) -> i32 {
     let Err(error) = result else { panic!("expected an error") };
     error.raw_os_error().unwrap_or_else(|| panic!("expected an errno, found {error:?}"))
+}
+
+/// The call says that it would have to wait.
+pub fn would_block<T>(result: io::Result<T>) {
+    match result {
+        Ok(_) => panic!("expected WouldBlock"),
+        Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}"),
+    }
+}
+
+/// Levels, types and lengths of what comes with the next four bytes.
+pub fn shape(socket: &UdpSocket) -> Vec<(i32, i32, usize)> {
+    let (mut data, mut control) = ([0; 64], ControlVec::<()>::with_capacity(1024));
+    let message = socket.recv_msg(&mut data, &mut control).unwrap();
+    message.require_complete().unwrap();
+    assert_eq!(message.data(), b"data");
+    message.cmsgs().map(|cmsg| (cmsg.id().level(), cmsg.id().ty(), cmsg.payload().len())).collect()
+}
+
+/// Whether SIGPIPE is pending for this thread.
+#[cfg(target_os = "linux")]
+pub fn sigpipe_is_pending() -> bool {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let pending = status.lines().find_map(|line| line.strip_prefix("SigPnd:")).unwrap();
+    u64::from_str_radix(pending.trim(), 16).unwrap() & (1 << (nix::libc::SIGPIPE - 1)) != 0
 }

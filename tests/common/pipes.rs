@@ -3,7 +3,10 @@
 use std::{
     fs::File,
     io::{Read, Write},
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
 };
 
 use nix::{
@@ -41,4 +44,23 @@ pub fn names(range: std::ops::Range<usize>) -> Vec<String> {
 /// Whether execve(2) closes it.
 pub fn is_cloexec(fd: impl AsFd) -> bool {
     FdFlag::from_bits_retain(fcntl(fd.as_fd(), FcntlArg::F_GETFD).unwrap()).contains(FdFlag::FD_CLOEXEC)
+}
+
+/// [`numbered`] pipes to send again and again, and how to know them again.
+pub struct Marks {
+    pub fds: Vec<OwnedFd>,
+    pub inos: Vec<u64>,
+}
+
+impl Marks {
+    pub fn new(count: usize) -> Self {
+        let fds = numbered(count);
+        let inos = fds.iter().map(ino).collect();
+        Self { fds, inos }
+    }
+}
+
+/// The inode, which two descriptors of one file have in common.
+pub fn ino(fd: impl AsFd) -> u64 {
+    File::from(fd.as_fd().try_clone_to_owned().unwrap()).metadata().unwrap().ino()
 }
