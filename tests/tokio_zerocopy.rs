@@ -13,6 +13,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Poll, ready},
 };
 
 use ancillary::{
@@ -210,6 +211,47 @@ fn waiting_for_room_or_for_completions_does_not_spin() {
         assert!(!sends.is_finished() && found <= 8, "{found} polls while nothing happened");
         peer.read_exact(&mut vec![0; LONG - LONG / 3]).await.unwrap();
         assert_eq!(sends.await.unwrap(), (LONG, 1, 0));
+    });
+}
+
+/// The buffer is kept while its sends are made by hand, and completions are read beside them.
+#[test]
+fn waiting_for_room_by_hand_does_not_spin() {
+    on_both(|| async {
+        let (socket, mut peer) = narrow().await;
+        let socket = Arc::new(socket);
+        let (polls, mut errors) = (Arc::<AtomicUsize>::default(), ErrorWait::new(Arc::clone(&socket)));
+        let sends = tokio::spawn(counted(polls.clone(), async move {
+            let mut out = ZeroCopy::new(socket).unwrap();
+            let (mut places, mut back) = (vec![Some(vec![7; 1000]), Some(vec![7; LONG])], 0);
+            let all = poll_fn(|cx| {
+                while let Some(place) = places.first_mut() {
+                    match out.poll_wait(cx, &mut errors, |_, _| back += 1) {
+                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                        Poll::Ready(Ok(_)) | Poll::Pending => {}
+                    }
+                    let sent = if out.unsent() > 0 { out.poll_resume(cx) } else { out.poll_send(cx, place) };
+                    ready!(sent)?;
+                    if place.is_none() && out.unsent() == 0 {
+                        places.remove(0);
+                    }
+                }
+                Poll::Ready(io::Result::Ok(()))
+            });
+            all.await.unwrap();
+            while out.wait_async(|_, _| back += 1).await.unwrap() > 0 {}
+            (back, out.pending())
+        }));
+        peer.read_exact(&mut vec![0; LONG / 3]).await.unwrap();
+        for _ in 0..5 {
+            others_work().await;
+        }
+        polls.store(0, Ordering::Relaxed);
+        others_work().await;
+        let found = polls.load(Ordering::Relaxed);
+        assert!(!sends.is_finished() && found <= 8, "{found} polls while nothing happened");
+        peer.read_exact(&mut vec![0; 1000 + LONG - LONG / 3]).await.unwrap();
+        assert_eq!(sends.await.unwrap(), (2, 0));
     });
 }
 

@@ -146,8 +146,8 @@
 //! that waits for a message is not woken by it. `recv_error_async` waits for it; wait for both side by side. tokio takes
 //! the event for the end of writing, and from then on the socket seems writable at all times. Who waits in vain with a
 //! full buffer therefore waits here on a second descriptor of the socket, registered for that time with the runtime that
-//! polls (which needs its I/O enabled); the `poll_` forms, which have nowhere to keep one, ask again and again, and let
-//! the other tasks have their turn in between.
+//! polls (which needs its I/O enabled); the `poll_` forms, which have nowhere to keep one (but for `ZeroCopy`'s), ask again
+//! and again, and let the other tasks have their turn in between.
 
 #[cfg(linux_like)]
 mod errors;

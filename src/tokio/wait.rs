@@ -93,18 +93,63 @@ pub(super) fn poll_io<S: AsyncSocket + ?Sized, R>(
     socket: &S,
     cx: &mut Context<'_>,
     direction: Direction,
+    call: impl FnMut() -> io::Result<R>,
+) -> Poll<io::Result<R>> {
+    match poll_for_a_while(socket, cx, direction, call) {
+        Poll::Ready(Some(result)) => Poll::Ready(result),
+        Poll::Ready(None) => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+/// The same for what has a place for another descriptor, as [`io`] has.
+#[cfg(linux_like)]
+pub(super) fn poll_room<S: AsyncSocket + ?Sized, R>(
+    socket: &S,
+    cx: &mut Context<'_>,
+    anew: &mut Option<UnixDatagram>,
     mut call: impl FnMut() -> io::Result<R>,
 ) -> Poll<io::Result<R>> {
+    let seen = match anew {
+        Some(anew) => poll_for_a_while(anew, cx, Direction::Write, &mut call),
+        None => poll_for_a_while(socket, cx, Direction::Write, &mut call),
+    };
+    let result = match seen {
+        Poll::Ready(Some(result)) => Poll::Ready(result),
+        Poll::Ready(None) => {
+            *anew = another(socket);
+            match anew {
+                Some(anew) => poll_io(anew, cx, Direction::Write, call),
+                None => poll_io(socket, cx, Direction::Write, call),
+            }
+        }
+        Poll::Pending => Poll::Pending,
+    };
+    if result.is_ready() {
+        *anew = None;
+    }
+    result
+}
+
+/// `None` after calls in vain without a wait in between.
+fn poll_for_a_while<S: AsyncSocket + ?Sized, R>(
+    socket: &S,
+    cx: &mut Context<'_>,
+    direction: Direction,
+    mut call: impl FnMut() -> io::Result<R>,
+) -> Poll<Option<io::Result<R>>> {
     for _ in 0..IN_VAIN {
-        let interest = match direction {
-            Direction::Read => ready!(socket.poll_readable(cx)).map(|()| Interest::READABLE)?,
-            Direction::Write => ready!(socket.poll_writable(cx)).map(|()| Interest::WRITABLE)?,
+        let ready = match direction {
+            Direction::Read => ready!(socket.poll_readable(cx)).map(|()| Interest::READABLE),
+            Direction::Write => ready!(socket.poll_writable(cx)).map(|()| Interest::WRITABLE),
         };
-        match socket.try_io(interest, &mut call) {
+        match ready.and_then(|interest| socket.try_io(interest, &mut call)) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            result => return Poll::Ready(result),
+            result => return Poll::Ready(Some(result)),
         }
     }
-    cx.waker().wake_by_ref();
-    Poll::Pending
+    Poll::Ready(None)
 }

@@ -11,7 +11,7 @@ use nix::libc;
 
 use super::{
     AsyncSocket, ErrorWait,
-    wait::{Direction, io, poll_io},
+    wait::{io, poll_room},
 };
 use crate::{
     MsgHdr,
@@ -22,6 +22,9 @@ use crate::{
 /// With the feature `tokio`. A buffer to send stands in an `Option`, and leaves it when some of it has gone; until then
 /// it is the caller's, also if the future is dropped. Completions that no future has read are still to be read, and
 /// buffers that came back have been handed out.
+///
+/// To tokio a completion that waits to be read looks like room in a full stream, which is then asked again and again:
+/// [`send_all_async`](Self::send_all_async) reads them first; who sends by the other forms does.
 ///
 /// ```
 /// use ancillary::ZeroCopy;
@@ -208,7 +211,10 @@ impl<S: AsyncSocket + Send, B: ZeroCopyBuf + Send> ZeroCopy<S, B> {
         if buffer.is_none() || sends.unsent() > 0 {
             return Poll::Ready(sends.send_from(buffer, header));
         }
-        poll_io(socket, cx, Direction::Write, || sends.send_from(buffer, &mut header))
+        let mut anew = sends.anew.take();
+        let sent = poll_room(socket, cx, &mut anew, || sends.send_from(buffer, &mut header));
+        sends.anew = anew;
+        sent
     }
 
     /// [`resume_async`](Self::resume_async) likewise.
@@ -221,7 +227,10 @@ impl<S: AsyncSocket + Send, B: ZeroCopyBuf + Send> ZeroCopy<S, B> {
         if sends.unsent() == 0 {
             return Poll::Ready(Ok(0));
         }
-        poll_io(socket, cx, Direction::Write, || sends.resume())
+        let mut anew = sends.anew.take();
+        let sent = poll_room(socket, cx, &mut anew, || sends.resume());
+        sends.anew = anew;
+        sent
     }
 
     /// [`wait_async`](Self::wait_async) for a future written by hand; the last task that polled with `errors`, which is

@@ -105,6 +105,9 @@ pub(crate) struct Sends<B> {
     udp: bool,
     /// Whether the kernel's numbers are known no longer.
     lost: bool,
+    /// Another descriptor of the socket, while a future written by hand waits with it for room.
+    #[cfg(feature = "tokio")]
+    pub(crate) anew: Option<::tokio::net::UnixDatagram>,
 }
 
 impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
@@ -133,7 +136,16 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
         sys::set_int_option(fd, libc::SOL_SOCKET, SO_ZEROCOPY, 1)?;
         drop(guard);
         let rest = (0, SendFlags::empty());
-        Ok(Self { socket, sends: Sends { flight: Flight::new(), rest, counted, udp, lost: false } })
+        let sends = Sends {
+            flight: Flight::new(),
+            rest,
+            counted,
+            udp,
+            lost: false,
+            #[cfg(feature = "tokio")]
+            anew: None,
+        };
+        Ok(Self { socket, sends })
     }
 
     /// The socket: to receive with, or to send small things the usual way.
