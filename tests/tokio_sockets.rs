@@ -24,7 +24,7 @@ use ancillary::{
 };
 use bytes::BytesMut;
 use common::{
-    cause, has_v6, no_leak,
+    cause, has_v6,
     pairs::{V4, V6, pair},
     pipes::{contents, names, numbered},
     runtimes::{on_both, tcp, waits},
@@ -206,52 +206,50 @@ fn the_polled_forms_wait_and_go_on() {
 
 #[test]
 fn the_polled_forms_of_many_messages_and_of_descriptors_wait_and_go_on() {
-    no_leak(|| {
-        on_both(|| async {
-            let (a, b) = UnixDatagram::pair().unwrap();
-            let (filled, mut room) = (fill_up(&a), SendBatch::new(3));
-            let mut batch = room.begin();
-            for text in [b"one", b"two", b"six"] {
-                batch.message().data(text).queue().unwrap();
+    on_both(|| async {
+        let (a, b) = UnixDatagram::pair().unwrap();
+        let (filled, mut room) = (fill_up(&a), SendBatch::new(3));
+        let mut batch = room.begin();
+        for text in [b"one", b"two", b"six"] {
+            batch.message().data(text).queue().unwrap();
+        }
+        {
+            let mut sends = pin!(poll_fn(|cx| batch.poll_send_all(cx, &a)));
+            assert!(waits(sends.as_mut()));
+            for _ in 0..filled {
+                assert_eq!(b.recv(&mut [0; 9]).await.unwrap(), 6);
             }
-            {
-                let mut sends = pin!(poll_fn(|cx| batch.poll_send_all(cx, &a)));
-                assert!(waits(sends.as_mut()));
-                for _ in 0..filled {
-                    assert_eq!(b.recv(&mut [0; 9]).await.unwrap(), 6);
-                }
-                assert_eq!(sends.await.unwrap(), 3);
-            }
-            assert_eq!(poll_fn(|cx| batch.poll_send_all(cx, &a)).await.unwrap(), 3, "none twice");
-            let (mut batch, mut texts) = (RecvBatch::<()>::new(2, 0), Vec::new());
-            while texts.len() < 3 {
-                let mut rooms = [[0; 3]; 2];
-                let mut slices = rooms.each_mut().map(|room| IoSliceMut::new(room));
-                let all = poll_fn(|cx| batch.poll_recv_into(cx, &b, &mut slices, 1).map_ok(|all| all.len()));
-                let count = all.await.unwrap();
-                texts.extend(rooms.into_iter().take(count));
-            }
-            assert_eq!(texts, [*b"one", *b"two", *b"six"]);
-            let nothing = poll_fn(|cx| batch.poll_recv_into(cx, &b, &mut [], 1).map_ok(drop)).await;
-            assert_eq!(nothing.unwrap_err().kind(), ErrorKind::InvalidInput);
+            assert_eq!(sends.await.unwrap(), 3);
+        }
+        assert_eq!(poll_fn(|cx| batch.poll_send_all(cx, &a)).await.unwrap(), 3, "none twice");
+        let (mut batch, mut texts) = (RecvBatch::<()>::new(2, 0), Vec::new());
+        while texts.len() < 3 {
+            let mut rooms = [[0; 3]; 2];
+            let mut slices = rooms.each_mut().map(|room| IoSliceMut::new(room));
+            let all = poll_fn(|cx| batch.poll_recv_into(cx, &b, &mut slices, 1).map_ok(|all| all.len()));
+            let count = all.await.unwrap();
+            texts.extend(rooms.into_iter().take(count));
+        }
+        assert_eq!(texts, [*b"one", *b"two", *b"six"]);
+        let nothing = poll_fn(|cx| batch.poll_recv_into(cx, &b, &mut [], 1).map_ok(drop)).await;
+        assert_eq!(nothing.unwrap_err().kind(), ErrorKind::InvalidInput);
 
-            let (mut data, mut control) = ([MaybeUninit::uninit(); 9], ControlBuf::<ScmRightsSpace<3>>::new());
-            {
-                let mut waiting = pin!(poll_fn(|cx| {
-                    let message = b.poll_recv_msg_uninit(cx, &mut data, &mut control);
-                    message.map_ok(|mut message| (message.data().to_vec(), contents(message.take_fds())))
-                }));
-                assert!(waits(waiting.as_mut()));
-                let fds = numbered(3);
-                assert_eq!(poll_fn(|cx| a.poll_send_fds(cx, b"three", &fds)).await.unwrap(), 5);
-                assert_eq!(waiting.await.unwrap(), (b"three".to_vec(), names(0..3)));
-            }
-            let (fds, mut data) = (numbered(2), [0; 9]);
-            let mut waiting = pin!(poll_fn(|cx| b.poll_recv_fds::<2>(cx, &mut data)));
+        let (mut data, mut control) = ([MaybeUninit::uninit(); 9], ControlBuf::<ScmRightsSpace<3>>::new());
+        {
+            let mut waiting = pin!(poll_fn(|cx| {
+                let message = b.poll_recv_msg_uninit(cx, &mut data, &mut control);
+                message.map_ok(|mut message| (message.data().to_vec(), contents(message.take_fds())))
+            }));
             assert!(waits(waiting.as_mut()));
-            poll_fn(|cx| a.poll_send_fds(cx, b"two", &fds)).await.unwrap();
-            assert_eq!(contents(waiting.await.unwrap().exact().unwrap()), names(0..2));
-        });
+            let fds = numbered(3);
+            assert_eq!(poll_fn(|cx| a.poll_send_fds(cx, b"three", &fds)).await.unwrap(), 5);
+            assert_eq!(waiting.await.unwrap(), (b"three".to_vec(), names(0..3)));
+        }
+        let (fds, mut data) = (numbered(2), [0; 9]);
+        let mut waiting = pin!(poll_fn(|cx| b.poll_recv_fds::<2>(cx, &mut data)));
+        assert!(waits(waiting.as_mut()));
+        poll_fn(|cx| a.poll_send_fds(cx, b"two", &fds)).await.unwrap();
+        assert_eq!(contents(waiting.await.unwrap().exact().unwrap()), names(0..2));
     });
 }
 
