@@ -43,7 +43,7 @@ impl Shape {
     }
 
     fn has_fd(self, number: usize) -> bool {
-        self.every > 0 && number % self.every == 0
+        number.checked_rem(self.every) == Some(0)
     }
 }
 
