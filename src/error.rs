@@ -5,6 +5,18 @@ use std::{error::Error, fmt, io, net::Ipv6Addr};
 use crate::text::family_name;
 
 /// Why a header could not be built or must not be sent; reported before any byte leaves.
+///
+/// ```
+/// use ancillary::{EncodeError, cmsg, message::IpTos};
+///
+/// let (mut small, mut large) = ([0; 8], [0; 64]);
+/// match cmsg::encode(&IpTos(0), &mut small) {
+///     Err(EncodeError::ControlSpace { needed, available }) => assert!(needed > available),
+///     other => panic!("{other:?}"),
+/// }
+/// # #[cfg(target_os = "linux")]
+/// assert!(cmsg::encode(&IpTos(0), &mut large).is_ok());
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum EncodeError {
@@ -317,6 +329,20 @@ impl fmt::Display for FdCountError {
 }
 
 /// A socket or an address is of another family than the operation needs.
+///
+/// ```
+/// use ancillary::{FamilyError, SocketExt, message::HopLimit};
+/// use std::os::unix::net::UnixDatagram;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (socket, _) = UnixDatagram::pair()?;
+/// let error = socket.enable::<HopLimit>().unwrap_err(); // a local socket has no routers
+/// assert_eq!(error.to_string(), "socket: expected AF_INET or AF_INET6, found AF_UNIX");
+/// let error = error.downcast::<FamilyError>().unwrap();
+/// assert_eq!((error.what, error.found), ("socket", nix::libc::AF_UNIX));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct FamilyError {
@@ -351,6 +377,22 @@ fn fmt_family(family: i32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 /// The peer closed a stream before all expected bytes had arrived.
+///
+/// ```
+/// use ancillary::{ControlBuf, ShortReadError, SocketExt};
+/// use std::{io::Write, os::unix::net::UnixStream};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (mut a, b) = UnixStream::pair()?;
+/// a.write_all(b"half")?;
+/// drop(a);
+/// let (mut frame, mut control) = ([0; 8], ControlBuf::<()>::new());
+/// let error = b.recv_exact(&mut frame, &mut control).unwrap_err().downcast::<ShortReadError>().unwrap();
+/// assert_eq!((error.expected, error.received), (8, 4));
+/// assert_eq!(frame[..error.received], *b"half");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct ShortReadError {
@@ -411,6 +453,15 @@ impl fmt::Display for AddrError {
 
 /// A text that is no address with a zone ([`ScopedAddr`](crate::interface::ScopedAddr)), or none with a port
 /// ([`ScopedSocketAddr`](crate::interface::ScopedSocketAddr)).
+///
+/// ```
+/// use ancillary::{ScopeError, interface::ScopedSocketAddr};
+///
+/// let error = "[fe80::1%nowhere]:80".parse::<ScopedSocketAddr>().unwrap_err();
+/// assert_eq!(error, ScopeError::Interface { found: "nowhere".into() });
+/// let error = "[fe80::1]:65536".parse::<ScopedSocketAddr>().unwrap_err();
+/// assert_eq!(error.to_string(), "expected a port of 0..=65535 behind \"]:\", found \"65536\"");
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ScopeError {
@@ -468,6 +519,18 @@ impl fmt::Display for ScopeError {
 }
 
 /// A message of [`pinned`](crate::pinned) is asked for what it cannot do now, or a completion is none of its own.
+///
+/// ```
+/// use ancillary::{PinnedError, pinned::RecvMsg};
+///
+/// let mut message = RecvMsg::<()>::new(1500);
+/// message.start()?;
+/// assert_eq!(message.start(), Err(PinnedError::InFlight)); // one request at a time
+/// message.withdraw(); // none was made of it
+/// message.start()?;
+/// # message.withdraw();
+/// # Ok::<(), PinnedError>(())
+/// ```
 #[cfg(linux_like)]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]

@@ -24,6 +24,18 @@ use nix::{
 pub use crate::addr::{ScopedAddr, ScopedSocketAddr};
 
 /// A network interface (`struct if_nameindex`; RFC 3493 s. 4.3).
+///
+/// ```
+/// use ancillary::interface::{self, Interface};
+///
+/// # fn main() -> std::io::Result<()> {
+/// for Interface { index, name } in interface::list()? {
+///     println!("{index}: {name}");
+///     assert_ne!(index, 0);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Interface {
     /// Its index, never 0.
@@ -33,6 +45,21 @@ pub struct Interface {
 }
 
 /// The index of the interface with this name (`if_nametoindex`).
+///
+/// ```
+/// use ancillary::{interface, message::PktInfo};
+/// use std::net::Ipv6Addr;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let Some(found) = interface::list()?.pop() else { return Ok(()) };
+/// # let name = &found.name;
+/// // To send over the interface of this name, from whichever address it has.
+/// let info = PktInfo::source(Ipv6Addr::UNSPECIFIED).on_interface(interface::index(name)?);
+/// # assert_eq!(info.ifindex(), found.index);
+/// assert!(interface::index("none-such").is_err());
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// RFC 3493 s. 4.1
 ///
@@ -51,6 +78,22 @@ pub fn index(name: &str) -> io::Result<u32> {
 
 /// The name of the interface with this index (`if_indextoname`).
 ///
+/// ```
+/// use ancillary::{ControlBuf, SocketExt, interface, message::PktInfo};
+/// use std::net::UdpSocket;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// socket.enable::<PktInfo>()?;
+/// socket.send_to(b"by which?", socket.local_addr()?)?;
+/// let (mut data, mut control) = ([0; 16], ControlBuf::<PktInfo>::new());
+/// let info = socket.recv_msg(&mut data, &mut control)?.extract().expect("enabled");
+/// let name = interface::name(info.ifindex())?; // lo
+/// # assert_eq!(interface::index(&name)?, info.ifindex());
+/// # Ok(())
+/// # }
+/// ```
+///
 /// RFC 3493 s. 4.2
 ///
 /// # Errors
@@ -64,6 +107,16 @@ pub fn name(index: u32) -> io::Result<String> {
 }
 
 /// All interfaces (`if_nameindex`). Not on Android before 7, so not on Android at all.
+///
+/// ```
+/// use ancillary::interface;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let names: Vec<String> = interface::list()?.into_iter().map(|found| found.name).collect();
+/// assert!(names.iter().all(|name| interface::index(name).is_ok()), "{names:?}");
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// RFC 3493 s. 4.3
 ///

@@ -61,6 +61,28 @@ pub fn set_option(socket: impl AsFd, level: i32, name: i32, value: i32) -> io::R
 
 /// The address family of a socket (`AF_*`; `SO_DOMAIN`); for messages of one's own that serve several.
 ///
+/// ```
+/// use ancillary::{set_option, socket_family};
+/// use nix::libc::{AF_INET, AF_INET6};
+/// use std::{io, net::UdpSocket};
+///
+/// /// The time to live of multicasts, whichever family the socket is of.
+/// fn set_multicast_ttl(socket: &UdpSocket, ttl: i32) -> io::Result<()> {
+///     use nix::libc::{IP_MULTICAST_TTL, IPPROTO_IP, IPPROTO_IPV6, IPV6_MULTICAST_HOPS};
+///     match socket_family(socket)? {
+///         AF_INET => set_option(socket, IPPROTO_IP, IP_MULTICAST_TTL, ttl),
+///         AF_INET6 => set_option(socket, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, ttl),
+///         found => Err(ancillary::FamilyError::new("socket", "AF_INET or AF_INET6", found).into()),
+///     }
+/// }
+/// # fn main() -> io::Result<()> {
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// set_multicast_ttl(&socket, 4)?;
+/// assert_eq!(socket.multicast_ttl_v4()?, 4);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// That of getsockopt(2).

@@ -85,6 +85,20 @@ pub trait SocketExt: AsFd {
 
     /// Asks the kernel to deliver them no longer.
     ///
+    /// ```
+    /// use ancillary::{ControlBuf, SocketExt, message::HopLimit};
+    /// use std::net::UdpSocket;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (socket, mut control) = (UdpSocket::bind("127.0.0.1:0")?, ControlBuf::<HopLimit>::new());
+    /// socket.enable::<HopLimit>()?;
+    /// socket.disable::<HopLimit>()?;
+    /// socket.send_to(b"x", socket.local_addr()?)?;
+    /// assert_eq!(socket.recv_msg(&mut [0; 16], &mut control)?.extract(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`enable`](Self::enable).
@@ -112,6 +126,19 @@ pub trait SocketExt: AsFd {
 
     /// The same into memory that may be uninitialised; what arrived is initialised.
     ///
+    /// ```
+    /// use ancillary::{ControlBuf, SocketExt};
+    /// use std::{mem::MaybeUninit, os::unix::net::UnixDatagram};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, b) = UnixDatagram::pair()?;
+    /// a.send(b"hello")?;
+    /// let (mut data, mut control) = ([MaybeUninit::uninit(); 65536], ControlBuf::<()>::new());
+    /// assert_eq!(b.recv_msg_uninit(&mut data, &mut control)?.data(), b"hello"); // what arrived, and no more
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`recv_msg`](Self::recv_msg).
@@ -125,6 +152,23 @@ pub trait SocketExt: AsFd {
     }
 
     /// The same into the spare capacity of a `bytes::BufMut` (its first chunk: reserve before), which advances.
+    ///
+    /// ```
+    /// use ancillary::{ControlBuf, SocketExt};
+    /// use bytes::BytesMut;
+    /// use std::os::unix::net::UnixDatagram;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, b) = UnixDatagram::pair()?;
+    /// let (mut data, mut control) = (BytesMut::with_capacity(64), ControlBuf::<()>::new());
+    /// for piece in ["hello, ", "world"] {
+    ///     a.send(piece.as_bytes())?;
+    ///     b.recv_msg_buf(&mut data, &mut control)?;
+    /// }
+    /// assert_eq!(data, "hello, world");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -293,6 +337,20 @@ impl<const N: usize> IntoIterator for FdMessage<N> {
 }
 
 /// The descriptors of an [`FdMessage`]; closes what is not taken.
+///
+/// ```
+/// use ancillary::SocketExt;
+/// use std::{fs::File, os::unix::net::UnixStream};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (a, b) = UnixStream::pair()?;
+/// a.send_fds(b"as many as there are", [&File::open("/dev/null")?, &File::open("/dev/zero")?])?;
+/// let mut data = [0; 32];
+/// let files: Vec<File> = b.recv_fds::<8>(&mut data)?.into_iter().map(File::from).collect();
+/// assert_eq!(files.len(), 2);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "descriptors that are not taken are closed"]
 pub struct IntoFds<const N: usize>(std::iter::Flatten<std::array::IntoIter<Option<OwnedFd>, N>>);

@@ -53,6 +53,22 @@ impl SockAddr {
 
     /// An AF_UNIX address in the abstract namespace of Linux: any bytes, without the leading NUL.
     ///
+    /// ```
+    /// use ancillary::{MsgHdr, SockAddr};
+    /// use std::os::{linux::net::SocketAddrExt, unix::net::{SocketAddr, UnixDatagram}};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let name = format!("ancillary-example-{}", std::process::id());
+    /// # let name = name.as_bytes();
+    /// let server = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
+    /// let to = SockAddr::unix_abstract(name)?;
+    /// MsgHdr::new().to(&to).data(b"hello").send(UnixDatagram::unbound()?)?;
+    /// assert_eq!((to.as_abstract_name(), to.as_pathname()), (Some(name), None));
+    /// # assert_eq!(server.recv(&mut [0; 9])?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// A name of more than 107 bytes.
@@ -65,6 +81,18 @@ impl SockAddr {
     }
 
     /// An address of any family, from the bytes of its C structure.
+    ///
+    /// ```
+    /// use ancillary::SockAddr;
+    ///
+    /// # #[cfg(target_os = "linux")] {
+    /// // A struct sockaddr_nl: the multicasts of group 1 of netlink.
+    /// let bytes = [&16u16.to_ne_bytes()[..], &[0; 6], &1u32.to_ne_bytes()].concat();
+    /// let addr = SockAddr::from_bytes(&bytes)?;
+    /// assert_eq!((addr.family(), addr.as_bytes()), (16, &bytes[..]));
+    /// # }
+    /// # Ok::<(), ancillary::AddrError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -105,6 +133,17 @@ impl SockAddr {
     }
 
     /// The internet address, an IPv4-mapped one as IPv4: to compare with what a dual-stack socket reports.
+    ///
+    /// ```
+    /// use ancillary::SockAddr;
+    /// use std::net::SocketAddr;
+    ///
+    /// let known: SocketAddr = "192.0.2.1:53".parse()?;
+    /// let told = SockAddr::from("[::ffff:192.0.2.1]:53".parse::<SocketAddr>()?); // by a dual-stack socket
+    /// assert_eq!(told.as_inet_canonical(), Some(known));
+    /// assert_ne!(told.as_inet(), Some(known));
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
     pub fn as_inet_canonical(&self) -> Option<SocketAddr> {
         let mut addr = self.as_inet()?;
         addr.set_ip(addr.ip().to_canonical());
@@ -133,6 +172,20 @@ impl SockAddr {
     }
 
     /// Whether it is an AF_UNIX address without a name.
+    ///
+    /// ```
+    /// use ancillary::{ControlBuf, SocketExt};
+    /// use std::os::unix::net::UnixDatagram;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, b) = UnixDatagram::pair()?; // nobody has bound them
+    /// a.send(b"who am I?")?;
+    /// let (mut data, mut control) = ([0; 16], ControlBuf::<()>::new());
+    /// let message = b.recv_msg(&mut data, &mut control)?;
+    /// assert!(message.peer().is_none_or(|peer| peer.is_unnamed())); // there is no answer to it
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_unnamed(&self) -> bool {
         let unnamed = |path: &[u8]| path.is_empty() || (cfg!(not(linux_like)) && path[0] == 0);
         self.family() == AF_UNIX && self.sun_path().is_none_or(unnamed)

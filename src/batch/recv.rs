@@ -132,6 +132,28 @@ impl<L: RecvList> RecvBatch<L> {
     /// The same into buffers of the caller's, `each` for every message, in order. The messages say how long they are; their
     /// data lies in the buffers, which are the caller's again at once.
     ///
+    /// ```
+    /// use ancillary::batch::RecvBatch;
+    /// use std::{io::IoSliceMut, net::UdpSocket};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let socket = UdpSocket::bind("127.0.0.1:0")?;
+    /// # let to = socket.local_addr()?;
+    /// for data in [b"head first", b"head other"] {
+    ///     socket.send_to(data, to)?;
+    /// }
+    /// let (mut heads, mut bodies) = ([[0; 5]; 2], [[0; 64]; 2]);
+    /// let mut buffers: Vec<_> = heads.iter_mut().zip(&mut bodies)
+    ///     .flat_map(|(head, body)| [IoSliceMut::new(head), IoSliceMut::new(body)])
+    ///     .collect();
+    /// let mut batch = RecvBatch::<()>::new(2, 0); // without buffers of its own
+    /// let lengths: Vec<usize> = batch.recv_into(&socket, &mut buffers, 2)?.map(|message| message.len()).collect();
+    /// assert_eq!(lengths, [10, 10]);
+    /// assert_eq!((&heads[1], &bodies[1][..5]), (b"head ", &b"other"[..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`recv`](Self::recv).
@@ -150,6 +172,21 @@ impl<L: RecvList> RecvBatch<L> {
 
     /// The messages of the last receive that have not been looked at: where a closure around readiness cannot return them.
     /// None after [`recv_into`](Self::recv_into).
+    ///
+    /// ```
+    /// use ancillary::batch::RecvBatch;
+    /// use std::net::UdpSocket;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (socket, mut batch) = (UdpSocket::bind("127.0.0.1:0")?, RecvBatch::<()>::new(32, 1500));
+    /// socket.send_to(b"hello", socket.local_addr()?)?;
+    /// let when_ready = |batch: &mut RecvBatch<()>| batch.recv(&socket).map(|messages| messages.len());
+    /// let count = when_ready(&mut batch)?; // by whatever waits for readiness
+    /// let first = batch.received().next().unwrap();
+    /// assert_eq!((count, first.data()), (1, &b"hello"[..]));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[inline(always)]
     pub fn received(&mut self) -> ReceivedMessages<'_, L> {
         let mut messages = self.inboxes.messages();
@@ -186,6 +223,27 @@ impl<L: RecvList> fmt::Debug for RecvBatch<L> {
 /// The messages that one call has brought; see [`RecvBatch::recv`].
 ///
 /// With `D` of `&[u8]` they have their data, with `()` it is in the caller's buffers.
+///
+/// ```
+/// use ancillary::batch::{ReceivedMessages, RecvBatch};
+/// use std::net::UdpSocket;
+///
+/// /// What a server does with all that has come together.
+/// fn serve(messages: ReceivedMessages<'_, ()>) -> usize {
+///     println!("{} at once", messages.len());
+///     messages.map(|message| message.data().len()).sum()
+/// }
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let (socket, mut batch) = (UdpSocket::bind("127.0.0.1:0")?, RecvBatch::new(32, 1500));
+/// # let to = socket.local_addr()?;
+/// for data in [&b"one"[..], b"three"] {
+///     socket.send_to(data, to)?;
+/// }
+/// assert_eq!(serve(batch.recv(&socket)?), 8);
+/// # Ok(())
+/// # }
+/// ```
 pub struct ReceivedMessages<'b, L, D = &'b [u8]> {
     messages: sys::InMessages<'b>,
     kind: PhantomData<fn() -> (L, D)>,

@@ -56,6 +56,23 @@ impl SendBatch {
     /// For so many messages, with room for so many buffers, beside one for each message, and for so many bytes of control
     /// messages in all: one may need much and the next little. A list of buffers given whole ([`MsgHdr::slices`]) and a [`ControlList`](crate::ControlList) need no
     /// room.
+    ///
+    /// ```
+    /// use ancillary::{EncodeError, batch::SendBatch};
+    ///
+    /// let mut room = SendBatch::with_room(8, 10, 0); // eight messages, ten buffers in all, no control messages
+    /// let mut batch = room.begin();
+    /// for count in [7, 3] {
+    ///     let mut message = batch.message();
+    ///     for _ in 0..count {
+    ///         message.data(b"piece");
+    ///     }
+    ///     message.queue()?;
+    /// }
+    /// let full = batch.message().data(b"one more").queue();
+    /// assert!(matches!(full, Err(EncodeError::Slices { .. })));
+    /// # Ok::<(), EncodeError>(())
+    /// ```
     #[must_use]
     pub fn with_room(messages: usize, slices: usize, control: usize) -> Self {
         Self { out: sys::OutBatch::new(messages, slices, control) }
@@ -82,6 +99,22 @@ impl fmt::Debug for SendBatch {
 }
 
 /// A message of a [`Batch`] while it is built: a [`MsgHdr`] with its parts in the batch.
+///
+/// ```
+/// use ancillary::{EncodeError, batch::{BatchMessage, SendBatch}, message::HopLimit};
+/// use std::net::SocketAddr;
+///
+/// /// A question, in its place in a batch.
+/// fn ask<'a>(mut message: BatchMessage<'_, 'a>, to: SocketAddr, name: &'a [u8]) -> Result<(), EncodeError> {
+///     message.to(to).data(b"where is ").data(name).control(HopLimit(1)).queue()
+/// }
+///
+/// let mut room = SendBatch::new(8);
+/// let mut batch = room.begin();
+/// ask(batch.message(), ([192, 0, 2, 1], 5353).into(), b"printer.local")?;
+/// assert_eq!(batch.len(), 1);
+/// # Ok::<(), EncodeError>(())
+/// ```
 pub type BatchMessage<'m, 'a> = MsgHdr<'a, BatchSlot<'m, 'a>>;
 
 impl<'a> MsgHdr<'a, BatchSlot<'_, 'a>> {
@@ -251,12 +284,58 @@ impl<'a> Batch<'_, 'a> {
     }
 
     /// Lets the first message continue behind so many bytes, without its control messages, which went with the first byte.
+    ///
+    /// ```
+    /// use ancillary::batch::SendBatch;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, b) = UnixStream::pair()?;
+    /// let (first, second) = ([7; 1 << 20], [8; 3]); // more than the socket takes at once
+    /// # a.set_nonblocking(true)?;
+    /// let mut room = SendBatch::new(2);
+    /// let mut batch = room.begin();
+    /// for data in [&first[..], &second] {
+    ///     batch.message().data(data).queue()?;
+    /// }
+    /// assert!(batch.send_all(&a).is_err()); // it would block
+    /// let (sent, begun) = (batch.sent(), batch.begun()); // all that is to be kept
+    /// assert!(sent == 0 && begun > 0);
+    ///
+    /// # let read = std::thread::spawn(move || std::io::copy(&mut &b, &mut std::io::sink()));
+    /// # a.set_nonblocking(false)?;
+    /// let mut batch = room.begin();
+    /// for data in [&first[..], &second].into_iter().skip(sent) {
+    ///     batch.message().data(data).queue()?;
+    /// }
+    /// batch.resume(begun).send_all(&a)?;
+    /// # drop(a);
+    /// # assert_eq!(read.join().unwrap()?, (1 << 20) + 3);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn resume(&mut self, begun: usize) -> &mut Self {
         self.session.rewind(begun);
         self
     }
 
     /// Makes it as if nothing had gone: to send the same to another socket.
+    ///
+    /// ```
+    /// use ancillary::{SocketExt, batch::SendBatch};
+    /// use std::os::unix::net::UnixDatagram;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let ((a, one), (b, other)) = (UnixDatagram::pair()?, UnixDatagram::pair()?);
+    /// let mut room = SendBatch::new(2);
+    /// let mut batch = room.begin();
+    /// batch.message().data(b"to both").queue()?;
+    /// batch.send_all(&a)?;
+    /// batch.rewind().send_all(&b)?;
+    /// # assert_eq!((one.recv(&mut [0; 9])?, other.recv(&mut [0; 9])?), (7, 7));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn rewind(&mut self) -> &mut Self {
         self.resume(0)
     }

@@ -18,6 +18,26 @@ const SOL_RDS: i32 = 276;
 ///
 /// Headers, lengths and padding are its business; a message gives its identity and its payload. `'fd` is how long the
 /// descriptors in it stay borrowed.
+///
+/// ```
+/// use ancillary::{ControlList, ControlOut, EncodeError, SendControl, message::{IpTos, TClass}};
+///
+/// /// Expedited forwarding, in the form of the destination's family, or in both where it is not known.
+/// struct Expedited;
+///
+/// impl SendControl<'_> for Expedited {
+///     fn encode(&self, out: &mut ControlOut<'_, '_>) -> Result<(), EncodeError> {
+///         match out.family() {
+///             2 => IpTos(0xb8).encode(out), // AF_INET
+///             0 => (IpTos(0xb8), TClass(0xb8)).encode(out),
+///             _ => TClass(0xb8).encode(out),
+///         }
+///     }
+/// }
+/// # #[cfg(target_os = "linux")]
+/// assert_eq!(format!("{:?}", ControlList::new(Expedited)?), "[{IP_TOS 0xb8}, {IPV6_TCLASS 0xb8}]");
+/// # Ok::<(), EncodeError>(())
+/// ```
 pub struct ControlOut<'b, 'fd> {
     sink: sys::ByteSink<'b>,
     family: i32,
@@ -69,6 +89,29 @@ impl<'b, 'fd> ControlOut<'b, 'fd> {
 
     /// Appends descriptors, to the `SCM_RIGHTS` that is there already if there is one: systems other than Linux take
     /// no more than one in a message. No descriptors at all emit no message.
+    ///
+    /// ```
+    /// use ancillary::{ControlOut, EncodeError, MsgHdr, SendControl, SocketExt};
+    /// use std::{fs::File, os::{fd::AsFd, unix::net::UnixStream}};
+    ///
+    /// /// The standard streams of a service.
+    /// struct Streams<'fd> { input: &'fd File, output: &'fd File }
+    ///
+    /// impl<'fd> SendControl<'fd> for Streams<'fd> {
+    ///     fn encode(&self, out: &mut ControlOut<'_, 'fd>) -> Result<(), EncodeError> {
+    ///         out.push_fds([self.input.as_fd(), self.output.as_fd()].into_iter())
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, b) = UnixStream::pair()?;
+    /// let (input, output) = (File::open("/dev/zero")?, File::open("/dev/null")?);
+    /// MsgHdr::new().data(b"run").control(Streams { input: &input, output: &output }).send(&a)?;
+    /// let [input, output] = b.recv_fds(&mut [0; 3])?.exact()?;
+    /// # drop((input, output));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

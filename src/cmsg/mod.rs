@@ -1,4 +1,16 @@
 //! The carrier: headers and padding of control messages, no protocol.
+//!
+//! ```
+//! use ancillary::{RawCmsg, cmsg::{self, CmsgId}, parser};
+//!
+//! let mut control = [0; 64];
+//! let len = cmsg::encode(&RawCmsg::new(CmsgId::new(9999, 1), b"hello"), &mut control)?;
+//! assert_eq!(Some(len), cmsg::space(5)); // with header and padding
+//! let mut walk = parser::cmsgs(&control[..len]);
+//! assert_eq!(walk.next().map(|cmsg| cmsg.payload()), Some(&b"hello"[..]));
+//! assert!(walk.next().is_none() && walk.error().is_none());
+//! # Ok::<(), ancillary::EncodeError>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -50,6 +50,16 @@ impl<'a> RawCmsg<'a> {
 
     /// Whether the header said more bytes than the buffer has. Linux shortens `cmsg_len` instead, so there a cut
     /// message is known only by its length; macOS leaves it.
+    ///
+    /// ```
+    /// use ancillary::{ControlList, RawCmsg, cmsg::CmsgId, parser};
+    ///
+    /// let list = ControlList::new(RawCmsg::new(CmsgId::new(9999, 1), &[7; 40]))?;
+    /// let bytes = list.as_bytes();
+    /// let cut = parser::cmsgs(&bytes[..bytes.len() - 8]).next().unwrap();
+    /// assert_eq!((cut.is_cut(), cut.payload().len()), (true, 32));
+    /// # Ok::<(), ancillary::EncodeError>(())
+    /// ```
     #[inline]
     pub const fn is_cut(self) -> bool {
         self.cut

@@ -211,6 +211,31 @@ fn not_an_entry<L: RecvList>(received: Received<'_, L, &[u8]>) -> io::Error {
 /// [`data`](Received::data) is what could not be sent, or was, and [`peer`](Received::peer) where it went (on a dual-stack
 /// socket an IPv4 peer is mapped: [`SockAddr::as_inet_canonical`](crate::SockAddr::as_inet_canonical)). Timestamps are
 /// beside the error; hop limit, traffic class and packet info are those of the ICMP message.
+///
+/// ```
+/// use ancillary::{ControlBuf, QueuedError, SocketExt, message::{ExtendedError, Meaning}};
+/// use std::net::{SocketAddr, UdpSocket};
+///
+/// /// Who does not listen, and which question he did not get.
+/// fn unheard<'d>(entry: &QueuedError<'_, ExtendedError, &'d [u8]>) -> Option<(SocketAddr, &'d [u8])> {
+///     let is_unheard = entry.error().meaning() == Meaning::PortUnreachable;
+///     is_unheard.then(|| Some((entry.peer()?.as_inet()?, entry.data())))?
+/// }
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let deaf = UdpSocket::bind("127.0.0.1:0")?;
+/// # let nobody = deaf.local_addr()?;
+/// # deaf.connect(nobody)?; // it hears itself alone
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// socket.enable::<ExtendedError>()?;
+/// socket.send_to(b"anyone?", nobody)?;
+/// # socket.error_queue()?.wait(std::time::Duration::from_secs(10))?;
+/// let (mut data, mut control) = ([0; 64], ControlBuf::<ExtendedError>::new());
+/// let entry = socket.recv_error(&mut data, &mut control)?;
+/// assert_eq!(unheard(&entry), Some((nobody, &b"anyone?"[..])));
+/// # Ok(())
+/// # }
+/// ```
 pub struct QueuedError<'a, L = (), D = ()> {
     error: ExtendedError,
     received: Received<'a, L, D>,

@@ -74,6 +74,35 @@ use crate::{
 ///
 /// What it reads is most often itself: `type Value<'a> = Self`. A message of any length can be a view instead, of the
 /// bytes in the control buffer, for `'a`.
+///
+/// ```
+/// use ancillary::{ControlBuf, DecodeError, RawCmsg, RecvControl, SocketExt, cmsg::CmsgId, set_option};
+/// use std::{io, net::UdpSocket, os::fd::BorrowedFd};
+///
+/// /// How many routers a datagram has passed at least (`IP_TTL`), of a sender that begins with 64.
+/// #[derive(Debug, PartialEq)]
+/// struct Routers(u8);
+///
+/// impl RecvControl for Routers {
+///     type Value<'a> = Self;
+///     const PAYLOAD_LEN: usize = 4;
+///     fn matches(id: CmsgId) -> bool { id == CmsgId::new(0, 2) }
+///     fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> { cmsg.int().map(|ttl| Self(64 - ttl as u8)) }
+///     fn set_enabled(socket: BorrowedFd<'_>, on: bool) -> io::Result<()> { set_option(socket, 0, 12, on.into()) }
+/// }
+///
+/// # fn main() -> io::Result<()> {
+/// # #[cfg(target_os = "linux")] {
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// socket.enable::<Routers>()?;
+/// # let sent = ancillary::message::IpTtl(61);
+/// # ancillary::MsgHdr::new().to(socket.local_addr()?).data(b"x").control(sent).send(&socket)?;
+/// let (mut data, mut control) = ([0; 16], ControlBuf::<Routers>::new());
+/// assert_eq!(socket.recv_msg(&mut data, &mut control)?.extract(), Some(Routers(3)));
+/// # }
+/// # Ok(())
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a control message that can be received",
     note = "a list is one message, or a tuple of up to twelve, not nested; to receive descriptors: `ScmRightsSpace<N>`"
@@ -106,6 +135,30 @@ pub trait RecvControl {
     /// Makes one value of two that came with the same data: the later one counts, unless a type says otherwise.
     ///
     /// For what a system delivers in parts, in any order (`IP_RECVDSTADDR` and `IP_RECVIF` on the BSDs).
+    ///
+    /// ```
+    /// use ancillary::{DecodeError, RawCmsg, RecvControl, RecvList, cmsg::CmsgId, parser};
+    ///
+    /// /// A number whose halves come apart.
+    /// #[derive(Debug, PartialEq)]
+    /// struct Halves(u32);
+    ///
+    /// impl RecvControl for Halves {
+    ///     type Value<'a> = Self;
+    ///     const PAYLOAD_LEN: usize = 4;
+    ///     fn matches(id: CmsgId) -> bool { id == CmsgId::new(9999, 1) || id == CmsgId::new(9999, 2) }
+    ///     fn decode(cmsg: RawCmsg<'_>) -> Result<Self, DecodeError> { Ok(Self(cmsg.int()? as u32)) }
+    ///     fn merge<'a>(earlier: Self::Value<'a>, later: Self::Value<'a>) -> Self::Value<'a> {
+    ///         Self(earlier.0 | later.0)
+    ///     }
+    /// }
+    /// # let (low, high) = (0x1234u32.to_ne_bytes(), 0x5678_0000u32.to_ne_bytes());
+    /// # let [low, high] = [(1, &low), (2, &high)].map(|(ty, bytes)| RawCmsg::new(CmsgId::new(9999, ty), bytes));
+    /// # let arrived = ancillary::ControlList::new([low, high])?;
+    /// # let cmsgs = parser::cmsgs(arrived.as_bytes());
+    /// assert_eq!(Halves::extract(cmsgs), Some(Halves(0x5678_1234)));
+    /// # Ok::<(), ancillary::EncodeError>(())
+    /// ```
     #[inline(always)]
     fn merge<'a>(earlier: Self::Value<'a>, later: Self::Value<'a>) -> Self::Value<'a> {
         let _ = earlier;

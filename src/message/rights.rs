@@ -109,6 +109,28 @@ where
 }
 
 /// What stays borrowed for `'fd`: a [`BorrowedFd`], or a reference to anything that is [`AsFd`].
+///
+/// ```
+/// use ancillary::{MsgHdr, SocketExt, message::{BorrowFd, ScmRights}};
+/// use std::{fs::File, io, os::{fd::AsFd, unix::net::UnixStream}};
+///
+/// /// Takes files, sockets or borrowed descriptors.
+/// fn lend<'fd, I>(to: &UnixStream, fds: I) -> io::Result<usize>
+/// where
+///     I: IntoIterator<Item: BorrowFd<'fd>, IntoIter: Clone>,
+/// {
+///     MsgHdr::new().data(b"x").control(ScmRights::new(fds)).send(to)
+/// }
+///
+/// # fn main() -> io::Result<()> {
+/// let (a, b) = UnixStream::pair()?;
+/// lend(&a, &[File::open("/dev/null")?, File::open("/dev/null")?])?;
+/// lend(&a, [a.as_fd()])?;
+/// # assert_eq!(b.recv_fds::<2>(&mut [0])?.fds().count(), 2);
+/// # assert_eq!(b.recv_fds::<1>(&mut [0])?.fds().count(), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a borrowed descriptor",
     note = "lend it: `[&file]`, `[file.as_fd(), socket.as_fd()]`, or `&vec_of_owned`"
@@ -174,6 +196,20 @@ impl<const N: usize> RecvControl for ScmRightsSpace<N> {
 ///
 /// A number in bytes says nothing about who owns it. Received descriptors belong to the control buffer; take them with
 /// [`Received::take_fds`](crate::Received::take_fds).
+///
+/// ```
+/// use ancillary::{cmsg, message::ScmRights, parser::{self, ControlMessage}};
+/// use std::{fs::File, os::fd::AsRawFd};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let file = File::open("/dev/null")?;
+/// let mut control = [0; 64];
+/// let len = cmsg::encode(&ScmRights::new([&file]), &mut control)?;
+/// let Some(ControlMessage::ScmRights(rights)) = parser::parse(&control[..len]).next() else { panic!() };
+/// assert_eq!((rights.count(), rights.iter().next()), (1, Some(file.as_raw_fd())));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct ReceivedRights<'a>(&'a [u8]);
 

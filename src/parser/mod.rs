@@ -25,6 +25,16 @@ use crate::{
 };
 
 /// The raw messages in a buffer of control data.
+///
+/// ```
+/// use ancillary::{RawCmsg, cmsg, cmsg::CmsgId, parser};
+///
+/// let mut bytes = [0; 64];
+/// let len = cmsg::encode(&RawCmsg::new(CmsgId::new(9999, 1), b"whatever"), &mut bytes)?;
+/// let found = parser::cmsgs(&bytes[..len]).find(|cmsg| cmsg.id().level() == 9999);
+/// assert_eq!(found.map(|cmsg| cmsg.payload()), Some(&b"whatever"[..]));
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
 #[inline]
 pub fn cmsgs(bytes: &[u8]) -> Cmsgs<'_> {
     Cmsgs::new(bytes)
@@ -33,12 +43,44 @@ pub fn cmsgs(bytes: &[u8]) -> Cmsgs<'_> {
 /// The typed messages in a buffer of control data.
 ///
 /// A header that makes no sense comes out once, as [`ControlMessage::Malformed`], and ends the iteration.
+///
+/// ```
+/// use ancillary::{ControlList, message::IpTtl, parser::{self, ControlMessage}};
+///
+/// # #[cfg(target_os = "linux")] {
+/// let list = ControlList::new(IpTtl(9))?;
+/// assert_eq!(parser::parse(list.as_bytes()).next(), Some(ControlMessage::IpTtl(IpTtl(9))));
+///
+/// let broken = [list.as_bytes(), &[0; 24]].concat(); // and a header of length 0
+/// let found: Vec<_> = parser::parse(&broken).collect();
+/// assert!(matches!(found[..], [ControlMessage::IpTtl(_), ControlMessage::Malformed(_)]));
+/// # }
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
 #[inline]
 pub fn parse(bytes: &[u8]) -> Messages<'_> {
     Messages { cmsgs: Cmsgs::new(bytes), ended: false }
 }
 
 /// Iterates over typed messages; see [`parse`].
+///
+/// ```
+/// use ancillary::{ControlList, message::{IpTos, IpTtl}, parser::{self, ControlMessage, Messages}};
+///
+/// fn ttl(mut messages: Messages<'_>) -> Option<u8> {
+///     messages.find_map(|message| match message {
+///         ControlMessage::IpTtl(ttl) => Some(ttl.0),
+///         _ => None,
+///     })
+/// }
+/// # #[cfg(target_os = "linux")] {
+/// let list = ControlList::new((IpTos(0), IpTtl(9)))?;
+/// let messages = parser::parse(list.as_bytes()); // of a message that arrived: `message.messages()`
+/// assert_eq!(format!("{messages:?}"), "[{IP_TOS 0x00}, {IP_TTL 9}]");
+/// assert_eq!(ttl(messages), Some(9));
+/// # }
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
 #[derive(Clone)]
 #[must_use = "iterators are lazy"]
 pub struct Messages<'a> {

@@ -4,6 +4,34 @@
 //! [`RecvMsgOut`] reads such messages in buffers of another library's. They hand out the pointers that the crate
 //! [`io-uring`](https://github.com/tokio-rs/io-uring) takes, and are told how requests ended; they submit nothing, and know no ring.
 //!
+//! ```
+//! use ancillary::{MsgHdr, pinned::{RecvMsg, SendMsg}};
+//! # #[cfg(not(uring))]
+//! # fn main() {}
+//! # #[cfg(uring)]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use io_uring::{IoUring, opcode, types::Fd};
+//! use std::os::{fd::AsRawFd, unix::net::UnixDatagram};
+//!
+//! let (a, b) = UnixDatagram::pair()?;
+//! # if IoUring::new(8).is_err() { return Ok(()) } // forbidden here
+//! let (mut ring, mut out, mut incoming) = (IoUring::new(8)?, SendMsg::new(), RecvMsg::<()>::new(64));
+//! out.set(&MsgHdr::new(), b"by the ring".to_vec())?;
+//! let send = opcode::SendMsg::new(Fd(a.as_raw_fd()), out.start()?).flags(out.flags());
+//! let receive = opcode::RecvMsg::new(Fd(b.as_raw_fd()), incoming.start()?).flags(incoming.flags());
+//! // SAFETY: each is the one request of its start, and its completion is reported below; the sockets stay open.
+//! unsafe { ring.submission().push_multiple(&[send.build().user_data(1), receive.build().user_data(2)])? };
+//! ring.submit_and_wait(2)?;
+//! for completion in ring.completion() {
+//!     match completion.user_data() {
+//!         1 => assert_eq!(out.complete(completion.result(), completion.flags())?, 11),
+//!         _ => assert_eq!(incoming.complete(completion.result())?.data(), b"by the ring"),
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # The promise
 //!
 //! To submit is `unsafe`, in every interface to io_uring. Who submits a pointer from here promises in that `unsafe`, beside

@@ -18,7 +18,7 @@ use crate::{error::PinnedError, flags::RecvFlags, message::RecvList, receive::Re
 /// The kernel has the buffers until they are unregistered and all requests have ended, which [`release`](Self::release)
 /// is told; dropped before that, they are leaked. `examples/uring_echo.rs` does all of it.
 ///
-/// ```no_run
+/// ```
 /// use ancillary::{MsgHdr, SocketExt, message::{HopLimit, PktInfo}, pinned::RecvMsgMulti};
 /// # #[cfg(not(uring))]
 /// # fn main() {}
@@ -30,7 +30,11 @@ use crate::{error::PinnedError, flags::RecvFlags, message::RecvList, receive::Re
 /// type Meta = (PktInfo, HopLimit);
 /// let (server, client) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
 /// server.enable::<Meta>()?;
+/// # if IoUring::new(8).is_err() { return Ok(()) } // forbidden here
 /// let mut ring = IoUring::new(8)?;
+/// # let mut probe = io_uring::Probe::new();
+/// # ring.submitter().register_probe(&mut probe)?;
+/// # if !probe.is_supported(opcode::SendZc::CODE) { return Ok(()) } // before Linux 6.0
 ///
 /// let mut receive = RecvMsgMulti::<Meta>::new(64, 1500);
 /// let (address, entries) = receive.register()?;

@@ -13,7 +13,7 @@ use crate::{error::PinnedError, flags::RecvFlags, message::RecvList, receive::Re
 /// out. Descriptors that nobody takes are closed by the next start, or when it is dropped. Dropped in flight, it is
 /// leaked.
 ///
-/// ```no_run
+/// ```
 /// use ancillary::{MsgHdr, SocketExt, message::HopLimit, pinned::RecvMsg};
 /// # #[cfg(not(uring))]
 /// # fn main() {}
@@ -24,6 +24,7 @@ use crate::{error::PinnedError, flags::RecvFlags, message::RecvList, receive::Re
 ///
 /// let (server, client) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
 /// server.enable::<HopLimit>()?;
+/// # if IoUring::new(8).is_err() { return Ok(()) } // forbidden here
 /// let mut ring = IoUring::new(8)?;
 /// let mut receive = RecvMsg::<HopLimit>::new(1500);
 /// let entry = opcode::RecvMsg::new(Fd(server.as_raw_fd()), receive.start()?).flags(receive.flags()).build();
@@ -134,6 +135,19 @@ impl<L: RecvList> RecvMsg<L> {
 
     /// Takes the buffer out, with the data of the last message at its start, and puts another one in its place: so data
     /// goes on without a copy.
+    ///
+    /// ```
+    /// use ancillary::pinned::RecvMsg;
+    ///
+    /// let mut message = RecvMsg::<()>::with_buffer(vec![7; 1500], 256);
+    /// let data = message.swap_buffer(vec![0; 1500]).expect("not in flight");
+    /// assert_eq!(data, [7; 1500]); // with what arrived at its start
+    ///
+    /// message.start()?;
+    /// assert!(message.swap_buffer(Vec::new()).is_err()); // the kernel may be writing to it
+    /// # message.withdraw();
+    /// # Ok::<(), ancillary::PinnedError>(())
+    /// ```
     ///
     /// # Errors
     ///

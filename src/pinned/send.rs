@@ -22,7 +22,7 @@ const F_NOTIF: u32 = 1 << 3;
 /// [`start`](Self::start) gives the header for one request, and [`complete`](Self::complete) is told how that ended;
 /// meanwhile nothing of it can be changed or taken out. Dropped meanwhile, it is leaked, its descriptors too.
 ///
-/// ```no_run
+/// ```
 /// use ancillary::{MsgHdr, message::IpTtl, pinned::SendMsg};
 /// # #[cfg(not(uring))]
 /// # fn main() {}
@@ -32,6 +32,7 @@ const F_NOTIF: u32 = 1 << 3;
 /// use std::{net::UdpSocket, os::fd::AsRawFd};
 ///
 /// let (socket, peer) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+/// # if IoUring::new(8).is_err() { return Ok(()) } // forbidden here
 /// let mut ring = IoUring::new(8)?;
 /// let mut message = SendMsg::new();
 /// message.set(MsgHdr::new().to(peer.local_addr()?).data(b"hello, ").control(IpTtl(9)), b"world".to_vec())?;
@@ -181,6 +182,23 @@ impl<B: ZeroCopyBuf> SendMsg<B> {
 
 impl SendMsg {
     /// [`set`](Self::set) without a buffer: all of the message is copied.
+    ///
+    /// ```
+    /// use ancillary::{MsgHdr, pinned::SendMsg};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut message = SendMsg::new();
+    /// for name in ["one", "two"] {
+    ///     let greeting = format!("hello, {name}");
+    ///     message.copy(MsgHdr::new().data(greeting.as_bytes()))?; // which may go now
+    ///     let header = message.start()?;
+    ///     # let _ = header;
+    ///     assert!(message.is_in_flight());
+    ///     message.withdraw(); // no request was made of it here
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -64,6 +64,21 @@ impl<'a> MsgHdrMut<'a> {
     }
 
     /// One more buffer, which may be uninitialised; [`filled`](Self::filled) shows what arrived.
+    ///
+    /// ```
+    /// use ancillary::{ControlBuf, MsgHdrMut};
+    /// use std::{mem::MaybeUninit, os::unix::net::UnixDatagram};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, b) = UnixDatagram::pair()?;
+    /// a.send(b"headbody")?;
+    /// let (mut head, mut body, mut control) = ([0; 4], [MaybeUninit::uninit(); 4096], ControlBuf::<()>::new());
+    /// let mut header = MsgHdrMut::new();
+    /// header.data(&mut head).uninit(&mut body).recv(&b, &mut control)?;
+    /// assert_eq!(header.filled().collect::<Vec<_>>(), [b"head", b"body"]); // the rest stays unwritten
+    /// # Ok(())
+    /// # }
+    /// ```
     #[inline(always)]
     pub fn uninit(&mut self, bytes: &'a mut [MaybeUninit<u8>]) -> &mut Self {
         let pushed = self.slices.push_uninit(bytes);
@@ -72,6 +87,21 @@ impl<'a> MsgHdrMut<'a> {
 
     /// Many buffers: by reference, up to 1,024 (`IOV_MAX`), when they are all there is; else copied into the header's
     /// 64.
+    ///
+    /// ```
+    /// use ancillary::{ControlBuf, MsgHdrMut};
+    /// use std::{io::IoSliceMut, os::unix::net::UnixDatagram};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, b) = UnixDatagram::pair()?;
+    /// a.send(&[7; 300])?;
+    /// let (mut pieces, mut control) = ([[0; 3]; 100], ControlBuf::<()>::new());
+    /// let mut slices: Vec<_> = pieces.iter_mut().map(|piece| IoSliceMut::new(piece)).collect();
+    /// MsgHdrMut::new().slices(&mut slices).recv(&b, &mut control)?;
+    /// assert_eq!(pieces, [[7; 3]; 100]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[doc(alias = "IOV_MAX")]
     #[inline]
     pub fn slices(&mut self, slices: &'a mut [IoSliceMut<'a>]) -> &mut Self {
@@ -103,6 +133,23 @@ impl<'a> MsgHdrMut<'a> {
 
     /// Leaves received descriptors open across execve(2), as C does by default. On AF_PACKET sockets, which carry none and
     /// refuse `MSG_CMSG_CLOEXEC`, it saves the call that would be refused at every receive.
+    ///
+    /// ```
+    /// use ancillary::{ControlBuf, MsgHdrMut, SocketExt, message::ScmRightsSpace};
+    /// use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, b) = UnixStream::pair()?;
+    /// a.send_fds(b"x", [&a])?;
+    /// let (mut data, mut control) = ([0; 1], ControlBuf::<ScmRightsSpace<1>>::new());
+    /// let mut message = MsgHdrMut::new().data(&mut data).inheritable().recv(&b, &mut control)?;
+    /// let [fd] = message.take_fds_exact()?;
+    /// let flags = FdFlag::from_bits_truncate(fcntl(&fd, FcntlArg::F_GETFD)?);
+    /// assert!(!flags.contains(FdFlag::FD_CLOEXEC)); // a program that is executed has it too
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn inheritable(&mut self) -> &mut Self {
         self.inheritable = true;
         self
@@ -135,6 +182,23 @@ impl<'a> MsgHdrMut<'a> {
 
     /// Receives one message into the spare capacity of a `bytes::BufMut` (its first chunk: reserve before), which
     /// advances. It takes the place of other buffers.
+    ///
+    /// ```
+    /// use ancillary::{ControlBuf, MsgHdrMut, RecvFlags};
+    /// use std::os::unix::net::UnixDatagram;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, b) = UnixDatagram::pair()?;
+    /// a.send(b"hello")?;
+    /// let (mut data, mut control) = (Vec::with_capacity(64), ControlBuf::<()>::new());
+    /// for flags in [RecvFlags::PEEK, RecvFlags::empty()] {
+    ///     data.clear();
+    ///     MsgHdrMut::new().flags(flags).recv_buf(&b, &mut data, &mut control)?;
+    ///     assert_eq!(data, b"hello");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -126,6 +126,22 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
 
     /// The real length of a datagram that was cut, if [`RecvFlags::TRUNC`](crate::RecvFlags::TRUNC) asked for it; else
     /// [`len`](Self::len).
+    ///
+    /// ```
+    /// use ancillary::{ControlBuf, MsgHdrMut, RecvFlags};
+    /// use std::os::unix::net::UnixDatagram;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # #[cfg(target_os = "linux")] {
+    /// let (a, b) = UnixDatagram::pair()?;
+    /// a.send(&[7; 300])?;
+    /// let (mut data, mut control) = ([0; 16], ControlBuf::<()>::new());
+    /// let message = MsgHdrMut::new().data(&mut data).flags(RecvFlags::TRUNC).recv(&b, &mut control)?;
+    /// assert_eq!((message.len(), message.full_len()), (16, 300));
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[inline]
     #[must_use]
     pub fn full_len(&self) -> usize {
@@ -134,6 +150,23 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
 
     /// Whether the peer has closed a stream. An empty datagram is not that; on a sequential-packet socket the kernel
     /// tells the two apart no more than this does: it says `false`.
+    ///
+    /// ```
+    /// use ancillary::{ControlBuf, SocketExt};
+    /// use std::os::unix::net::{UnixDatagram, UnixStream};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let ((a, b), (c, d), mut control) = (UnixStream::pair()?, UnixDatagram::pair()?, ControlBuf::<()>::new());
+    /// drop(a);
+    /// c.send(b"")?;
+    /// let mut data = [0; 16];
+    /// let end = b.recv_msg(&mut data, &mut control)?;
+    /// assert!(end.is_empty() && end.is_eof());
+    /// let empty = d.recv_msg(&mut data, &mut control)?;
+    /// assert!(empty.is_empty() && !empty.is_eof());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[inline]
     #[must_use]
     pub fn is_eof(&self) -> bool {
@@ -173,6 +206,22 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
     }
 
     /// The control data as bytes (`msg_control`, `msg_controllen`); taken descriptors read -1.
+    ///
+    /// ```
+    /// use ancillary::{ControlBuf, SocketExt, message::HopLimit, parser};
+    /// use std::net::UdpSocket;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let socket = UdpSocket::bind("127.0.0.1:0")?;
+    /// socket.enable::<HopLimit>()?;
+    /// socket.send_to(b"x", socket.local_addr()?)?;
+    /// let (mut data, mut control) = ([0; 16], ControlBuf::<HopLimit>::new());
+    /// let message = socket.recv_msg(&mut data, &mut control)?;
+    /// let kept = message.control_bytes().to_vec(); // for a trace, say: it is read later, and anywhere
+    /// assert_eq!(format!("{:?}", parser::parse(&kept)), format!("{:?}", message.messages()));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[doc(alias = "msg_control")]
     #[doc(alias = "msg_controllen")]
     #[inline]
@@ -210,6 +259,25 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
     }
 
     /// The last message of this type, or why it cannot be read.
+    ///
+    /// ```
+    /// use ancillary::{ControlVec, DecodeError, SocketExt, message::HopLimit};
+    /// use std::net::UdpSocket;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # #[cfg(target_os = "linux")] {
+    /// let socket = UdpSocket::bind("127.0.0.1:0")?;
+    /// socket.enable::<HopLimit>()?;
+    /// socket.send_to(b"x", socket.local_addr()?)?;
+    /// # let header = ancillary::cmsg::len(0).unwrap();
+    /// let (mut data, mut control) = ([0; 16], ControlVec::<()>::with_capacity(header)); // without room for a payload
+    /// let message = socket.recv_msg(&mut data, &mut control)?;
+    /// assert_eq!(message.get::<HopLimit>(), None);
+    /// assert_eq!(message.try_get::<HopLimit>(), Err(DecodeError::Length { expected: 4, found: 0 }));
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

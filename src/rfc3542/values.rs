@@ -10,6 +10,22 @@ use crate::error::{DecodeError, EncodeError};
 /// [`OptionsBuilder::append_values`](super::OptionsBuilder::append_values), [`set_val`] and [`get_val`] take and give it.
 /// Nothing is aligned between the values of a tuple.
 ///
+/// ```
+/// use ancillary::rfc3542::{OptionValue, get_val, set_val};
+/// use std::net::Ipv6Addr;
+///
+/// /// Any value behind a byte that says which kind it is.
+/// fn tagged<V: OptionValue>(kind: u8, value: V) -> Result<[u8; 20], ancillary::EncodeError> {
+///     let mut data = [0; 20];
+///     set_val(&mut data, 0, (kind, value))?;
+///     Ok(data)
+/// }
+/// assert_eq!(tagged(1, 0x1331u16)?[..3], [1, 0x13, 0x31]);
+/// assert_eq!(get_val::<Ipv6Addr>(&tagged(2, Ipv6Addr::LOCALHOST)?, 1)?, Ipv6Addr::LOCALHOST);
+/// assert!(tagged(3, [0; 20]).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// RFC 3542 s. 10.4 and 10.7
 pub trait OptionValue: sealed::Value {}
 

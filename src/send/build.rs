@@ -45,6 +45,19 @@ impl<'a, S: Storage<'a>> MsgHdr<'a, S> {
 
     /// Many buffers to gather: by reference when they are all there is, up to 1,024 (`IOV_MAX`) for
     /// [`send`](Self::send), any number for [`send_all`](MsgHdr::send_all); else copied into the header's 64.
+    ///
+    /// ```
+    /// use ancillary::MsgHdr;
+    /// use std::{io::IoSlice, os::unix::net::UnixDatagram};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, b) = UnixDatagram::pair()?;
+    /// let pieces: Vec<_> = (0..100).map(|_| IoSlice::new(b"pie")).collect();
+    /// assert_eq!(MsgHdr::new().slices(&pieces).send(&a)?, 300);
+    /// # assert_eq!(b.recv(&mut [0; 512])?, 300);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[doc(alias = "msg_iov")]
     #[doc(alias = "msg_iovlen")]
     #[doc(alias = "IOV_MAX")]
@@ -61,6 +74,20 @@ impl<'a, S: Storage<'a>> MsgHdr<'a, S> {
     ///
     /// If its `chunks_vectored` gives less than it holds, sending it as a datagram is [`EncodeError::Gather`]; on a
     /// stream it is a short send, unless other data follows.
+    ///
+    /// ```
+    /// use ancillary::MsgHdr;
+    /// use bytes::{Buf, Bytes};
+    /// use std::os::unix::net::UnixDatagram;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, b) = UnixDatagram::pair()?;
+    /// let frame = Bytes::from_static(b"head").chain(Bytes::from_static(b"body")); // two chunks, gathered
+    /// assert_eq!(MsgHdr::new().buf(&frame).send(&a)?, 8);
+    /// # assert_eq!(b.recv(&mut [0; 16])?, 8);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "bytes")]
     pub fn buf(&mut self, buf: &'a (impl bytes::Buf + ?Sized)) -> &mut Self {
         let mut found = 0;
@@ -107,6 +134,22 @@ impl<'a, S: Storage<'a>> MsgHdr<'a, S> {
     }
 
     /// Control messages that were encoded before; by reference when they are all there is.
+    ///
+    /// ```
+    /// use ancillary::{ControlList, MsgHdr, message::HopLimit};
+    /// use std::net::UdpSocket;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let (socket, peer) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+    /// # let to = peer.local_addr()?;
+    /// let list = ControlList::new(HopLimit(1))?; // encoded once, for many messages
+    /// for data in [b"one", b"two"] {
+    ///     MsgHdr::new().to(to).data(data).control_from(&list).send(&socket)?;
+    /// }
+    /// # assert_eq!((peer.recv(&mut [0; 9])?, peer.recv(&mut [0; 9])?), (3, 3));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn control_from(&mut self, list: &'a ControlList<'a>) -> &mut Self {
         if let Progress::Begun(sent) = self.progress {
             return self.fail(EncodeError::Begun { sent });

@@ -66,6 +66,24 @@ impl fmt::Debug for Arrived {
 }
 
 /// Descriptors that leave a reader; closes what is not taken.
+///
+/// ```
+/// use ancillary::stream::FdStream;
+/// use std::{fs::File, io::{Read, Write}, os::unix::net::UnixStream};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (a, b) = UnixStream::pair()?;
+/// let (mut client, mut server) = (FdStream::new(a), FdStream::new(b));
+/// client.queue(b"three", [File::open("/dev/null")?, File::open("/dev/null")?, File::open("/dev/null")?])?;
+/// client.flush()?;
+/// server.read_exact(&mut [0; 5])?;
+/// let mut fds = server.pop_fds(3)?;
+/// let first = fds.next().map(File::from);
+/// drop(fds); // closes the other two
+/// # assert!(first.is_some() && server.pop_fd().is_none());
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "descriptors that are not taken are closed"]
 pub struct PopFds<'a>(&'a mut Arrived);
 

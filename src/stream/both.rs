@@ -67,6 +67,30 @@ impl<'fd, S: AsFd> FdStream<'fd, S> {
     }
 
     /// The socket and both halves, with what they hold: to read and to write on two threads, say.
+    ///
+    /// ```
+    /// use ancillary::stream::FdStream;
+    /// use std::{os::unix::net::UnixStream, thread};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, b) = UnixStream::pair()?;
+    /// let (socket, mut reader, mut writer) = FdStream::new(a).into_parts();
+    /// # let mut peer = FdStream::new(b);
+    /// # peer.push(b"ours");
+    /// # peer.flush()?;
+    /// thread::scope(|scope| {
+    ///     let reading = scope.spawn(|| reader.fill(&socket));
+    ///     writer.push(b"theirs");
+    ///     writer.flush(&socket)?;
+    ///     reading.join().unwrap()
+    /// })?;
+    /// assert_eq!(reader.buffer(), b"ours");
+    /// let again = FdStream::from_parts(socket, reader, writer);
+    /// # assert_eq!(peer.recv(&mut [0; 16])?, 6);
+    /// # drop(again);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn into_parts(self) -> (S, FdReader, FdWriter<'fd>) {
         (self.socket, self.reader, self.writer)

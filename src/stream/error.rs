@@ -4,6 +4,24 @@ use std::{error::Error, fmt, io};
 
 /// Why an [`FdReader`](super::FdReader) reads no further. The call that returns it has read nothing: what arrived before
 /// has been given out, or is in the buffer and in the queue.
+///
+/// ```
+/// use ancillary::{SocketExt, stream::{FdReader, FdStreamError}};
+/// use std::os::unix::net::UnixStream;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (a, b) = UnixStream::pair()?;
+/// let mut reader = FdReader::new().with_max_fds(1);
+/// a.send_fds(b"two", [&a, &a])?;
+/// a.send_fds(b"one", [&a])?;
+/// reader.fill(&b)?;
+/// let error = reader.fill(&b).unwrap_err().downcast::<FdStreamError>().unwrap();
+/// assert_eq!(error, FdStreamError::QueueFull { queued: 2, max: 1 });
+/// reader.pop_fds(2)?; // closes them
+/// assert_eq!(reader.fill(&b)?, 3); // and on it goes
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum FdStreamError {

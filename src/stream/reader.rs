@@ -109,6 +109,19 @@ impl FdReader {
 
     /// The same without waiting, on a socket that may block (`MSG_DONTWAIT`).
     ///
+    /// ```
+    /// use ancillary::stream::FdReader;
+    /// use std::{io::{ErrorKind, Write}, os::unix::net::UnixStream};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let ((mut a, b), mut reader) = (UnixStream::pair()?, FdReader::new());
+    /// assert_eq!(reader.try_fill(&b).unwrap_err().kind(), ErrorKind::WouldBlock);
+    /// a.write_all(b"now")?;
+    /// assert_eq!((reader.try_fill(&b)?, reader.buffer()), (3, &b"now"[..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`fill`](Self::fill).
@@ -180,6 +193,20 @@ impl FdReader {
     /// Receives once into the spare capacity of a `bytes::BufMut` (its first chunk: reserve before), as
     /// [`recv`](Self::recv) does into a slice.
     ///
+    /// ```
+    /// use ancillary::{SocketExt, stream::FdReader};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let ((a, b), mut reader) = (UnixStream::pair()?, FdReader::new());
+    /// a.send_fds(b"hello", [&a])?;
+    /// let mut data = bytes::BytesMut::with_capacity(64);
+    /// reader.recv_buf(&b, &mut data)?;
+    /// assert_eq!((&data[..], reader.fds().len()), (&b"hello"[..], 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`fill`](Self::fill).
@@ -214,6 +241,21 @@ impl FdReader {
     }
 
     /// Whether the peer has closed the stream. Bytes and descriptors that came before wait to be taken.
+    ///
+    /// ```
+    /// use ancillary::{SocketExt, stream::FdReader};
+    /// use std::{fs::File, os::unix::net::UnixStream};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let ((a, b), mut reader) = (UnixStream::pair()?, FdReader::new());
+    /// a.send_fds(b"last words", [&File::open("/dev/null")?])?;
+    /// drop(a);
+    /// while reader.fill(&b)? > 0 {}
+    /// assert!(reader.is_eof());
+    /// assert_eq!((reader.buffer(), reader.fds().len()), (&b"last words"[..], 1)); // which came before
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_eof(&self) -> bool {
         self.arrived.eof

@@ -85,6 +85,21 @@ impl<'fd> FdWriter<'fd> {
 
     /// Sends at most so many descriptors at once: 253 (`SCM_MAX_FD`) if nothing is said, 28 for Wayland, whose library
     /// makes room for no more. Other numbers than 1 to 253 are brought into that range.
+    ///
+    /// ```
+    /// use ancillary::stream::{FdReader, FdWriter};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, b) = UnixStream::pair()?;
+    /// let (mut out, mut incoming) = (FdWriter::new().with_fds_per_message(2), FdReader::new());
+    /// out.queue(b"three", [&a, &a, &a])?;
+    /// out.flush(&a)?;
+    /// assert_eq!((incoming.fill(&b)?, incoming.fds().len()), (1, 2)); // a byte for each call but the last
+    /// assert_eq!((incoming.fill(&b)?, incoming.fds().len()), (4, 3));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[doc(alias = "SCM_MAX_FD")]
     #[must_use]
     pub fn with_fds_per_message(mut self, most: usize) -> Self {
@@ -171,6 +186,19 @@ impl<'fd> FdWriter<'fd> {
     }
 
     /// Forgets what has not been sent, and closes the owned descriptors among it. A message may have gone in part.
+    ///
+    /// ```
+    /// use ancillary::stream::FdWriter;
+    /// use std::fs::File;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut out = FdWriter::new();
+    /// out.queue(b"for a peer that has gone", [File::open("/dev/null")?])?;
+    /// out.clear();
+    /// assert_eq!((out.pending(), out.pending_fds()), (0, 0));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.start = 0;
@@ -220,6 +248,22 @@ impl<'fd> FdWriter<'fd> {
     }
 
     /// The same of several pieces, of which it takes the first 64 at most.
+    ///
+    /// ```
+    /// use ancillary::stream::FdWriter;
+    /// use std::{io::IoSlice, os::unix::net::UnixStream};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let ((a, b), mut out) = (UnixStream::pair()?, FdWriter::new());
+    /// out.push_fd(&a); // for the next byte, whichever that is
+    /// let frame = [IoSlice::new(b"head"), IoSlice::new(b"body")];
+    /// assert_eq!(out.write_vectored(&a, &frame)?, 8);
+    /// assert_eq!((out.pending(), out.pending_fds()), (8, 1)); // few bytes are gathered
+    /// out.flush(&a)?;
+    /// # assert_eq!(ancillary::SocketExt::recv_fds::<1>(&b, &mut [0; 16])?.fds().count(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

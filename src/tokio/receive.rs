@@ -120,6 +120,24 @@ impl<L: RecvList> RecvBatch<L> {
 
     /// [`recv_into`](Self::recv_into), awaited.
     ///
+    /// ```
+    /// use ancillary::batch::RecvBatch;
+    /// use std::io::IoSliceMut;
+    /// use tokio::net::UdpSocket;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
+    /// let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// socket.send_to(b"headbody", socket.local_addr()?).await?;
+    /// let ([mut head, mut body], mut batch) = ([[0; 4]; 2], RecvBatch::<()>::new(1, 0));
+    /// let mut buffers = [IoSliceMut::new(&mut head), IoSliceMut::new(&mut body)];
+    /// assert_eq!(batch.recv_into_async(&socket, &mut buffers, 2).await?.len(), 1);
+    /// assert_eq!((&head, &body), (b"head", b"body"));
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As there, but `WouldBlock`.

@@ -55,6 +55,35 @@ impl MsgHdr<'_> {
 
     /// [`send_all_async`](Self::send_all_async) likewise.
     ///
+    /// ```
+    /// use ancillary::MsgHdr;
+    /// use std::{future::poll_fn, io, task::{Context, Poll}};
+    /// use tokio::net::UnixStream;
+    ///
+    /// struct Outgoing { frame: Vec<u8>, sent: usize }
+    ///
+    /// impl Outgoing {
+    ///     /// A header borrows its data, so it is made anew and goes on where the one before came to.
+    ///     fn poll_flush(&mut self, socket: &UnixStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    ///         let mut message = MsgHdr::new();
+    ///         let result = message.data(&self.frame).skip(self.sent).poll_send_all(cx, socket);
+    ///         self.sent = if matches!(result, Poll::Ready(Ok(_))) { self.frame.len() } else { message.sent() };
+    ///         result.map_ok(drop)
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> io::Result<()> {
+    /// # tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
+    /// let (a, b) = UnixStream::pair()?;
+    /// let mut outgoing = Outgoing { frame: b"frame".to_vec(), sent: 0 };
+    /// poll_fn(|cx| outgoing.poll_flush(&a, cx)).await?;
+    /// # b.readable().await?;
+    /// # assert_eq!(b.try_read(&mut [0; 9])?, 5);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As there.

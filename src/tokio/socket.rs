@@ -34,6 +34,65 @@ use crate::{
 ///
 /// A type of one's own passes the first four methods on to the socket in it. `write_half.as_ref()` is the socket of one
 /// of tokio's halves.
+///
+/// ```
+/// use ancillary::{ControlBuf, SocketExt, message::HopLimit, tokio::AsyncSocket};
+///
+/// /// How far away the sender of the next datagram is, on whatever socket.
+/// async fn distance(socket: &impl AsyncSocket) -> std::io::Result<Option<u8>> {
+///     let (mut data, mut control) = ([0; 1500], ControlBuf::<HopLimit>::new());
+///     let message = socket.recv_msg_async(&mut data, &mut control).await?;
+///     Ok(message.extract().map(|hops| 64 - hops.0))
+/// }
+///
+/// # fn main() -> std::io::Result<()> {
+/// # tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
+/// let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await?;
+/// socket.enable::<HopLimit>()?;
+/// # ancillary::MsgHdr::new().to(socket.local_addr()?).data(b"x").control(HopLimit(64)).send_async(&socket).await?;
+/// assert_eq!(distance(&socket).await?, Some(0));
+/// # Ok(())
+/// # })
+/// # }
+/// ```
+///
+/// ```
+/// use ancillary::tokio::AsyncSocket;
+/// use std::{io, os::fd::{AsFd, BorrowedFd}, task::{Context, Poll}};
+/// use tokio::{io::Interest, net::UdpSocket};
+///
+/// /// A socket of one's own.
+/// struct Server { socket: UdpSocket }
+///
+/// impl AsFd for Server {
+///     fn as_fd(&self) -> BorrowedFd<'_> { self.socket.as_fd() }
+/// }
+///
+/// impl AsyncSocket for Server {
+///     fn async_io<R: Send>(
+///         &self,
+///         interest: Interest,
+///         call: impl FnMut() -> io::Result<R> + Send,
+///     ) -> impl Future<Output = io::Result<R>> + Send {
+///         AsyncSocket::async_io(&self.socket, interest, call)
+///     }
+///     fn try_io<R>(&self, interest: Interest, call: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+///         AsyncSocket::try_io(&self.socket, interest, call)
+///     }
+///     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> { self.socket.poll_readable(cx) }
+///     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> { self.socket.poll_writable(cx) }
+/// }
+/// # use ancillary::{ControlBuf, MsgHdr};
+/// # fn main() -> io::Result<()> {
+/// # tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
+/// # let server = Server { socket: UdpSocket::bind("127.0.0.1:0").await? };
+/// # MsgHdr::new().to(server.socket.local_addr()?).data(b"to itself").send_async(&server).await?;
+/// # let (mut data, mut control) = ([0; 16], ControlBuf::<()>::new());
+/// # assert_eq!(server.recv_msg_async(&mut data, &mut control).await?.data(), b"to itself");
+/// # Ok(())
+/// # })
+/// # }
+/// ```
 pub trait AsyncSocket: AsFd + Sync {
     /// Waits until the socket is ready, makes the call, and waits again as long as the call returns `WouldBlock`.
     ///
@@ -105,6 +164,22 @@ pub trait AsyncSocket: AsFd + Sync {
 
     /// [`SocketExt::recv_msg_uninit`], awaited.
     ///
+    /// ```
+    /// use ancillary::{ControlBuf, tokio::AsyncSocket};
+    /// use std::mem::MaybeUninit;
+    /// use tokio::net::UdpSocket;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
+    /// let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// socket.send_to(b"hello", socket.local_addr()?).await?;
+    /// let (mut data, mut control) = ([MaybeUninit::uninit(); 65536], ControlBuf::<()>::new());
+    /// assert_eq!(socket.recv_msg_uninit_async(&mut data, &mut control).await?.data(), b"hello");
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As there.
@@ -127,6 +202,22 @@ pub trait AsyncSocket: AsFd + Sync {
 
     /// [`SocketExt::recv_msg_buf`], awaited.
     ///
+    /// ```
+    /// use ancillary::{ControlBuf, tokio::AsyncSocket};
+    /// use tokio::net::UdpSocket;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
+    /// let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// socket.send_to(b"hello", socket.local_addr()?).await?;
+    /// let (mut data, mut control) = (bytes::BytesMut::with_capacity(1500), ControlBuf::<()>::new());
+    /// socket.recv_msg_buf_async(&mut data, &mut control).await?;
+    /// assert_eq!(data, "hello");
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As there.
@@ -144,6 +235,22 @@ pub trait AsyncSocket: AsFd + Sync {
     }
 
     /// [`SocketExt::recv_fds`], awaited.
+    ///
+    /// ```
+    /// use ancillary::tokio::AsyncSocket;
+    /// use std::fs::File;
+    /// use tokio::net::UnixStream;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
+    /// let (a, b) = UnixStream::pair()?;
+    /// a.send_fds_async(b"x", &[File::open("/dev/null")?]).await?;
+    /// let [file] = b.recv_fds_async(&mut [0; 1]).await?.exact()?;
+    /// # drop(file);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -239,6 +346,29 @@ pub trait AsyncSocket: AsFd + Sync {
 
     /// [`recv_msg_async`](Self::recv_msg_async) for a future written by hand; the last task that polled for reading is
     /// woken.
+    ///
+    /// ```
+    /// use ancillary::{ControlBuf, SocketExt, message::HopLimit, tokio::AsyncSocket};
+    /// use std::{io, task::{Context, Poll, ready}};
+    /// use tokio::net::UdpSocket;
+    ///
+    /// /// How far the sender of the next datagram said that it may go.
+    /// fn poll_hops(socket: &UdpSocket, cx: &mut Context<'_>) -> Poll<io::Result<Option<HopLimit>>> {
+    ///     let (mut data, mut control) = ([0; 1500], ControlBuf::<HopLimit>::new());
+    ///     let message = ready!(socket.poll_recv_msg(cx, &mut data, &mut control))?;
+    ///     Poll::Ready(Ok(message.extract()))
+    /// }
+    ///
+    /// # fn main() -> io::Result<()> {
+    /// # tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
+    /// let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// socket.enable::<HopLimit>()?;
+    /// socket.send_to(b"hello", socket.local_addr()?).await?;
+    /// assert!(std::future::poll_fn(|cx| poll_hops(&socket, cx)).await?.is_some());
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

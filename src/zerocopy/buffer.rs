@@ -15,6 +15,33 @@ pub(super) use sealed::Sealed;
 /// nobody can change meanwhile.
 ///
 /// `Vec<u8>`, `Box<[u8]>`, `Arc<[u8]>`, `&'static [u8]`, `bytes::Bytes`; an array or a `Vec` of these is gathered.
+///
+/// ```
+/// use ancillary::{ZeroCopy, ZeroCopyBuf};
+/// use std::{net::UdpSocket, sync::Arc, time::Duration};
+///
+/// /// Sends and waits for the buffer.
+/// fn send_and_wait<B: ZeroCopyBuf>(out: &mut ZeroCopy<UdpSocket, B>, buffer: B) -> std::io::Result<Option<B>> {
+///     let mut back = None;
+///     out.send(buffer)?;
+///     out.wait(Duration::from_secs(10), |buffer, _copied| back = Some(buffer))?;
+///     Ok(back)
+/// }
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let peer = UdpSocket::bind("127.0.0.1:0")?;
+/// # let [one, other] = [UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?];
+/// # one.connect(peer.local_addr()?)?;
+/// # other.connect(peer.local_addr()?)?;
+/// let shared: Arc<[u8]> = b"for many".as_slice().into();
+/// let back = send_and_wait(&mut ZeroCopy::new(one)?, shared.clone())?;
+/// assert!(back.is_some_and(|back| Arc::ptr_eq(&back, &shared)));
+/// let back = send_and_wait(&mut ZeroCopy::new(other)?, [vec![1], vec![2, 3]])?; // gathered
+/// assert_eq!(back, Some([vec![1], vec![2, 3]]));
+/// # assert_eq!([peer.recv(&mut [0; 64])?, peer.recv(&mut [0; 64])?], [8, 3]);
+/// # Ok(())
+/// # }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot stay with the kernel until it is sent",
     note = "owned bytes can: `Vec<u8>`, `Box<[u8]>`, `Arc<[u8]>`, `bytes::Bytes`, `&'static [u8]`, and arrays of these"

@@ -223,6 +223,29 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
     }
 
     /// Gives up the rest of a buffer that was sent in part; it comes back when that part is complete, or at once.
+    ///
+    /// ```
+    /// use ancillary::ZeroCopy;
+    /// use std::{net::UdpSocket, time::Duration};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let peer = UdpSocket::bind("127.0.0.1:0")?;
+    /// # let socket = UdpSocket::bind("127.0.0.1:0")?;
+    /// # socket.connect(peer.local_addr()?)?;
+    /// let mut out = ZeroCopy::new(socket)?;
+    /// out.send(vec![7; 1200])?;
+    ///
+    /// let mut back = Vec::new();
+    /// out.abandon(|buffer, _| back.push(buffer)); // nothing more is sent of it,
+    /// for _ in 0..100 {
+    ///     if out.wait(Duration::from_secs(1), |buffer, _| back.push(buffer))? == 0 {
+    ///         break; // and what was sent is waited for
+    ///     }
+    /// }
+    /// assert_eq!((back.len(), out.pending()), (1, 0));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn abandon(&mut self, mut released: impl FnMut(B, bool)) {
         self.sends.rest.0 = 0;
         self.sends.flight.give_up(&mut released);
@@ -301,6 +324,30 @@ impl<S, B> fmt::Debug for ZeroCopy<S, B> {
 }
 
 /// What [`ZeroCopy::drain`] found on the error queue.
+///
+/// ```
+/// use ancillary::{Completion, ControlBuf, SocketExt, ZeroCopy, message::ExtendedError};
+/// use std::{net::UdpSocket, time::Duration};
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let peer = UdpSocket::bind("127.0.0.1:0")?;
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// socket.connect(peer.local_addr()?)?;
+/// socket.enable::<ExtendedError>()?; // network errors too
+/// let mut out = ZeroCopy::new(socket)?;
+/// out.send(vec![7; 1200])?;
+/// # peer.recv(&mut [0; 1500])?;
+/// # out.error_queue()?.wait(Duration::from_secs(10))?;
+/// let (mut data, mut control, mut free) = ([0; 64], ControlBuf::<ExtendedError>::new(), Vec::new());
+/// out.drain(&mut data, &mut control, |found| match found {
+///     Completion::Released { buffer, .. } => free.push(buffer),
+///     Completion::Error(entry) => eprintln!("{}", entry.error()),
+///     _ => {}
+/// })?;
+/// assert_eq!(free, [vec![7; 1200]]); // to be filled anew
+/// # Ok(())
+/// # }
+/// ```
 #[non_exhaustive]
 pub enum Completion<'a, B, L> {
     /// The kernel has finished with a buffer.
@@ -325,6 +372,19 @@ impl<B, L: RecvList> fmt::Debug for Completion<'_, B, L> {
 
 /// Why [`ZeroCopy::send`] has sent nothing, or [`SendMsg::set`](crate::pinned::SendMsg::set) has taken nothing, with the
 /// buffer.
+///
+/// ```
+/// use ancillary::{MsgHdr, ZeroCopy};
+/// use std::net::UdpSocket;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut out = ZeroCopy::new(UdpSocket::bind("127.0.0.1:0")?)?;
+/// let error = out.send(vec![7; 70_000]).unwrap_err(); // longer than a datagram can be
+/// assert!(!error.is_full()); // waiting would not help
+/// assert_eq!(error.buffer.map(|buffer| buffer.len()), Some(70_000)); // nothing is lost
+/// # Ok(())
+/// # }
+/// ```
 pub struct ZeroCopyError<B> {
     /// The reason.
     pub error: io::Error,

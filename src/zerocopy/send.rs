@@ -72,6 +72,32 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
     /// Sends more of a buffer that went in part, under the same flags, and returns how many bytes went: 0 if there is no
     /// rest.
     ///
+    /// ```
+    /// use ancillary::ZeroCopy;
+    /// use std::{io::{ErrorKind, Read}, os::fd::AsFd, time::Duration};
+    /// # use std::net::{TcpListener, TcpStream};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let socket = TcpStream::connect(listener.local_addr()?)?;
+    /// # let mut peer = listener.accept()?.0;
+    /// socket.set_nonblocking(true)?;
+    /// let mut out = ZeroCopy::new(socket)?;
+    /// let mut sent = out.send(vec![7; 16 << 20])?;
+    /// assert_eq!(out.unsent(), (16 << 20) - sent);
+    /// # let mut room = vec![0; 1 << 20];
+    /// while out.unsent() > 0 {
+    ///     match out.resume() {
+    ///         Ok(more) => sent += more,
+    ///         Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+    ///         _ => assert!(peer.read(&mut room)? > 0), // a real program polls
+    ///     }
+    /// }
+    /// assert_eq!(sent, 16 << 20);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// That of sendmsg(2), and the rest stays: `WouldBlock`; ENOBUFS as for [`send`](Self::send), as long as too many of

@@ -17,6 +17,21 @@ use crate::{
 /// the payload: on raw and ping sockets it is none; absent where the payload is shorter than 4 bytes. No privilege. Not
 /// delivered by TCP. [`OrigDst`](crate::message::OrigDst) serves both families.
 ///
+/// ```
+/// use ancillary::{ControlBuf, SocketExt, message::IpOrigDstAddr};
+/// use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let socket = UdpSocket::bind("0.0.0.0:0")?;
+/// socket.enable::<IpOrigDstAddr>()?;
+/// let asked = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 7), socket.local_addr()?.port());
+/// socket.send_to(b"where to?", asked)?;
+/// let (mut data, mut control) = ([0; 16], ControlBuf::<IpOrigDstAddr>::new());
+/// assert_eq!(socket.recv_msg(&mut data, &mut control)?.extract(), Some(IpOrigDstAddr(asked)));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text
@@ -59,6 +74,20 @@ receives!(
 /// known: from cards that report it (`CHECKSUM_COMPLETE`), or where the kernel had to add up a short datagram itself (up
 /// to 76 bytes with the UDP header). Nothing comes over the loopback from an ordinary UDP socket, whose data nobody
 /// adds up. No privilege.
+///
+/// ```
+/// use ancillary::{message::{IpChecksum, RecvList}, parser};
+/// # use ancillary::{ControlList, RawCmsg, cmsg::CmsgId};
+///
+/// # let data = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
+/// # let sum: u32 = data.chunks_exact(2).map(|word| u32::from(u16::from_ne_bytes([word[0], word[1]]))).sum();
+/// # let payload = sum.to_ne_bytes();
+/// # let arrived = ControlList::new(RawCmsg::new(CmsgId::new(0, 23), &payload))?;
+/// # let cmsgs = parser::cmsgs(arrived.as_bytes());
+/// let sum = IpChecksum::extract(cmsgs).unwrap(); // of a message: `message.extract()`
+/// assert_eq!(sum.fold().to_ne_bytes(), [0xdd, 0xf2]); // the example of RFC 1071 s. 3
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
 ///
 /// # Wire layout
 ///
@@ -104,6 +133,19 @@ receives!(
 ///
 /// Received once enabled (`IP_RECVFRAGSIZE`, Linux 4.9), also on an IPv6 socket for IPv4 peers; absent where the
 /// datagram came in one piece. No privilege. [`FragSize`](crate::message::FragSize) serves both families.
+///
+/// ```
+/// use ancillary::{message::{IpRecvFragSize, RecvList}, parser};
+/// # use ancillary::{ControlList, RawCmsg, cmsg::CmsgId};
+///
+/// # let arrived = ControlList::new(RawCmsg::new(CmsgId::new(0, 25), &1500i32.to_ne_bytes()))?;
+/// # let cmsgs = parser::cmsgs(arrived.as_bytes());
+/// match IpRecvFragSize::extract(cmsgs) { // of a message: `message.extract()`
+///     Some(IpRecvFragSize(largest)) => assert_eq!(largest, 1500), // pieces as long as Ethernet takes
+///     None => println!("it came in one piece"),
+/// }
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
 ///
 /// # Wire layout
 ///

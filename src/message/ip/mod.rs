@@ -52,6 +52,22 @@ pub(super) const IP_PKTINFO: c_int = libc::IP_RECVDSTADDR;
 /// Received once enabled (`IP_RECVTTL`, Linux 2.2), also on an IPv6 socket for IPv4 peers; when sent (Linux 3.13) it
 /// overrides the socket's own value for this datagram. No privilege. Not delivered by TCP.
 ///
+/// ```
+/// use ancillary::{ControlBuf, MsgHdr, SocketExt, message::IpTtl};
+/// use std::net::UdpSocket;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # #[cfg(target_os = "linux")] {
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// socket.enable::<IpTtl>()?;
+/// MsgHdr::new().to(socket.local_addr()?).data(b"not far").control(IpTtl(3)).send(&socket)?;
+/// let (mut data, mut control) = ([0; 16], ControlBuf::<IpTtl>::new());
+/// assert_eq!(socket.recv_msg(&mut data, &mut control)?.extract(), Some(IpTtl(3))); // no router between
+/// # }
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Wire layout (Linux, both directions)
 ///
 /// ```text
@@ -132,6 +148,23 @@ receives!(IpTtl, Self::RECEIVED, 4, |cmsg| Self::read(cmsg), SocketOption::new(F
 /// overrides the socket's own value, DSCP included, and sets the packet's priority. No privilege. Not delivered by TCP.
 /// [`TrafficClass`](super::TrafficClass) takes DSCP and ECN apart.
 ///
+/// ```
+/// use ancillary::{ControlBuf, MsgHdr, SocketExt, message::{IpTos, TrafficClass}};
+/// use std::net::UdpSocket;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # #[cfg(target_os = "linux")] {
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// socket.enable::<IpTos>()?;
+/// MsgHdr::new().to(socket.local_addr()?).data(b"voice").control(IpTos(0xb8)).send(&socket)?;
+/// let (mut data, mut control) = ([0; 16], ControlBuf::<IpTos>::new());
+/// let tos = socket.recv_msg(&mut data, &mut control)?.extract().expect("enabled");
+/// assert_eq!((tos, TrafficClass::from(tos).dscp()), (IpTos(0xb8), 46)); // expedited forwarding
+/// # }
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Wire layout (Linux)
 ///
 /// ```text
@@ -201,6 +234,27 @@ receives!(
 /// and `addr` is ignored. No privilege; the source must be a local address. [`PktInfo`](super::PktInfo) serves both
 /// families and has the helpers for replies. Not delivered by TCP. On an IPv6 socket Linux honours it for IPv4-mapped
 /// destinations alone.
+///
+/// ```
+/// use ancillary::{ControlBuf, MsgHdr, SocketExt, message::IpPktInfo};
+/// use std::net::{Ipv4Addr, UdpSocket};
+///
+/// # fn main() -> std::io::Result<()> {
+/// # #[cfg(target_os = "linux")] {
+/// let (server, client) = (UdpSocket::bind("0.0.0.0:0")?, UdpSocket::bind("0.0.0.0:0")?);
+/// server.enable::<IpPktInfo>()?;
+/// let from = Ipv4Addr::new(127, 0, 0, 7);
+/// let to = (Ipv4Addr::new(127, 0, 0, 53), server.local_addr()?.port());
+/// MsgHdr::new().to(to).data(b"from .7 to .53").control(IpPktInfo::source(from)).send(&client)?;
+///
+/// let (mut data, mut control) = ([0; 64], ControlBuf::<IpPktInfo>::new());
+/// let message = server.recv_msg(&mut data, &mut control)?;
+/// assert_eq!(message.extract().map(|info| info.addr), Some(to.0));
+/// assert_eq!(message.peer().and_then(|peer| peer.as_inet()).map(|peer| peer.ip()), Some(from.into()));
+/// # }
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Wire layout (Linux, macOS, illumos)
 ///

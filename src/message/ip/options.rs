@@ -24,6 +24,26 @@ const NO_OPERATION: u8 = 1;
 /// none. A record route or a timestamp option has this host's own entry already. No privilege. Not delivered by TCP.
 /// To answer with them see [`IpRetOpts`].
 ///
+/// ```
+/// use ancillary::{ControlBuf, MsgHdr, SocketExt, message::{IpRecvOpts, IpRetOpts}};
+/// use std::net::UdpSocket;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// socket.enable::<IpRecvOpts<'_>>()?;
+/// let record_route = [7, 11, 4, 0, 0, 0, 0, 0, 0, 0, 0]; // room for two addresses
+/// let options = IpRetOpts::new(&record_route)?;
+/// MsgHdr::new().to(socket.local_addr()?).data(b"which way?").control(options).send(&socket)?;
+///
+/// let (mut data, mut control) = ([0; 16], ControlBuf::<IpRecvOpts<'_>>::new());
+/// let message = socket.recv_msg(&mut data, &mut control)?;
+/// let options = message.extract().expect("sent with some");
+/// let (ty, route) = options.options().next().unwrap()?;
+/// assert_eq!((ty, &route[1..5]), (7, &[127, 0, 0, 1][..])); // behind where the next one goes
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text
@@ -178,6 +198,19 @@ fn whole_words(cmsg: RawCmsg<'_>, least: usize) -> Result<&[u8], DecodeError> {
 /// The no-operation is skipped; the end of the list ends it. An option that makes no sense comes out once, as an error,
 /// and ends it too: [`DecodeError::Length`] for one longer than what is left, [`DecodeError::Value`] for one shorter
 /// than its own two bytes.
+///
+/// ```
+/// use ancillary::message::IpRetOpts;
+///
+/// // No operation, router alert (RFC 2113), no operation, end of the list.
+/// let sent = IpRetOpts::new(&[1, 0x94, 4, 0, 0, 1, 0])?;
+/// let found: Vec<_> = sent.options().collect::<Result<_, _>>()?;
+/// assert_eq!(found, [(0x94, &[0, 0][..])]);
+///
+/// let cut = IpRetOpts::new(&[0x94, 4, 0])?;
+/// assert_eq!(cut.options().next().unwrap().unwrap_err().to_string(), "expected 4 bytes, found 3");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// RFC 791 s. 3.1
 #[derive(Clone)]

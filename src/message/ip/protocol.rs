@@ -14,6 +14,17 @@ const IP_PROTOCOL: c_int = 52;
 /// the datagram; what the header says stays as it is. Other raw sockets and UDP ignore it. Linux 6.4, and some older
 /// ones that got it afterwards. The message needs no privilege, the raw socket `CAP_NET_RAW`.
 ///
+/// ```
+/// use ancillary::{ControlList, message::IpProtocol, parser};
+///
+/// // The packet is written whole, header included; rules and policies shall treat it as UDP (17).
+/// let control = ControlList::new(IpProtocol(17))?;
+/// // MsgHdr::new().to(destination).data(packet).control_from(&control).send(&raw)?
+/// assert_eq!(parser::cmsgs(control.as_bytes()).next().unwrap().int(), Ok(17));
+/// assert!(ControlList::new(IpProtocol(0)).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text

@@ -20,6 +20,22 @@ const IPV6_ORIGDSTADDR: c_int = 74;
 /// sockets whatever stands in its place. Not for IPv4-mapped peers: [`OrigDst`](crate::message::OrigDst) serves both
 /// families. No privilege.
 ///
+/// ```
+/// use ancillary::{ControlBuf, SocketExt, message::Ipv6OrigDstAddr};
+/// use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
+///
+/// # fn main() -> std::io::Result<()> {
+/// # if UdpSocket::bind("[::1]:0").is_err() { return Ok(()) } // without IPv6
+/// let socket = UdpSocket::bind("[::]:0")?;
+/// socket.enable::<Ipv6OrigDstAddr>()?;
+/// let asked = SocketAddrV6::new(Ipv6Addr::LOCALHOST, socket.local_addr()?.port(), 0, 0);
+/// socket.send_to(b"where to?", asked)?;
+/// let (mut data, mut control) = ([0; 16], ControlBuf::<Ipv6OrigDstAddr>::new());
+/// assert_eq!(socket.recv_msg(&mut data, &mut control)?.extract(), Some(Ipv6OrigDstAddr(asked)));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text
@@ -55,6 +71,19 @@ receives!(
 ///
 /// Received once enabled (`IPV6_RECVFRAGSIZE`, Linux 4.9); absent where the datagram came in one piece. Not for
 /// IPv4-mapped peers: [`FragSize`](crate::message::FragSize) serves both families. No privilege.
+///
+/// ```
+/// use ancillary::{message::{Ipv6RecvFragSize, RecvList}, parser};
+/// # use ancillary::{ControlList, RawCmsg, cmsg::CmsgId};
+///
+/// # let arrived = ControlList::new(RawCmsg::new(CmsgId::new(41, 77), &1280i32.to_ne_bytes()))?;
+/// # let cmsgs = parser::cmsgs(arrived.as_bytes());
+/// match Ipv6RecvFragSize::extract(cmsgs) { // of a message: `message.extract()`
+///     Some(Ipv6RecvFragSize(largest)) => assert_eq!(largest, 1280), // the least that every path takes
+///     None => println!("it came in one piece"),
+/// }
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
 ///
 /// # Wire layout
 ///

@@ -24,6 +24,18 @@ const LEN: usize = size_of::<u32>();
 /// Sent with the first piece of the data; it has the length that the cipher wants, none for one that wants none. No
 /// privilege. Send [`AlgSetOp`] with it: a message with any control data and without that one decrypts.
 ///
+/// ```
+/// use ancillary::{ControlList, message::{AlgSetIv, AlgSetOp}, parser};
+///
+/// let iv = [7; 16]; // a block, for cbc(aes)
+/// let encrypt = ControlList::new((AlgSetOp::Encrypt, AlgSetIv(&iv)))?;
+/// // MsgHdr::new().data(text).control_from(&encrypt).send(&operation)?; and read(2) gives the cipher text
+/// let payloads: Vec<&[u8]> = parser::cmsgs(encrypt.as_bytes()).map(|cmsg| cmsg.payload()).collect();
+/// assert_eq!(payloads[0], 1u32.to_ne_bytes()); // ALG_OP_ENCRYPT
+/// assert_eq!((&payloads[1][..4], &payloads[1][4..]), (&16u32.to_ne_bytes()[..], &iv[..]));
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text
@@ -67,6 +79,19 @@ impl SendControl<'_> for AlgSetIv<'_> {
 ///
 /// Sent with the first piece of the data. No privilege. A message without any control data goes on with what is being
 /// done; one with other control data alone decrypts.
+///
+/// ```
+/// use ancillary::{ControlList, message::{AlgSetIv, AlgSetOp}, parser};
+///
+/// /// What goes with the first piece of the data.
+/// fn begin(op: AlgSetOp, iv: &[u8; 16]) -> Result<ControlList<'_>, ancillary::EncodeError> {
+///     ControlList::new((op, AlgSetIv(iv)))
+/// }
+/// for (op, number) in [(AlgSetOp::Decrypt, 0), (AlgSetOp::Encrypt, 1)] {
+///     assert_eq!(parser::cmsgs(begin(op, &[0; 16])?.as_bytes()).next().unwrap().int(), Ok(number));
+/// }
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
 ///
 /// # Wire layout
 ///
@@ -115,6 +140,22 @@ sends!(AlgSetOp, Self::ID, |op| op.to_wire());
 /// AF_ALG `aead`).
 ///
 /// Sent with the first piece of the data. No privilege. What is read has as many bytes in front of the text.
+///
+/// ```
+/// use ancillary::{ControlList, MsgHdr, message::{AlgSetAeadAssocLen, AlgSetIv, AlgSetOp}};
+/// # use ancillary::parser;
+///
+/// let (header, text) = (b"in clear", b"in secret"); // both are authenticated
+/// let encrypt = ControlList::new((AlgSetOp::Encrypt, AlgSetIv(&[7; 12]), AlgSetAeadAssocLen(header.len() as u32)))?;
+/// let mut message = MsgHdr::new();
+/// message.data(header).data(text).control_from(&encrypt); // and `send`, on a socket of gcm(aes)
+/// # assert_eq!(parser::cmsgs(encrypt.as_bytes()).last().unwrap().int(), Ok(8));
+/// # assert!(format!("{message:?}").contains("{ALG_SET_AEAD_ASSOCLEN, 4 bytes: "), "{message:?}");
+///
+/// let too_long = ControlList::new(AlgSetAeadAssocLen(1 << 31)).unwrap_err();
+/// assert_eq!(too_long.to_string(), "ALG_SET_AEAD_ASSOCLEN: expected 0..=2147483647, found 2147483648");
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
 ///
 /// # Wire layout
 ///

@@ -18,6 +18,22 @@ const SCM_J1939_PRIO: i32 = 3;
 ///
 /// Received unasked, with every message but a broadcast. No privilege.
 ///
+/// ```
+/// use ancillary::{message::{J1939DestAddr, J1939Prio, RecvList}, parser};
+/// # use ancillary::{ControlList, RawCmsg, cmsg::CmsgId};
+///
+/// # let (addr, prio) = (RawCmsg::new(CmsgId::new(107, 1), &[0x20]), RawCmsg::new(CmsgId::new(107, 3), &[3]));
+/// # let arrived = ControlList::new([addr, prio])?;
+/// # let cmsgs = parser::cmsgs(arrived.as_bytes());
+/// let (to, prio) = <(J1939DestAddr, J1939Prio)>::extract(cmsgs); // of a message: `message.extract()`
+/// match to {
+///     Some(J1939DestAddr(addr)) => println!("for {addr:#04x}, with priority {prio:?}"),
+///     None => println!("for all"),
+/// }
+/// assert_eq!((to, prio), (Some(J1939DestAddr(0x20)), Some(J1939Prio(3))));
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text
@@ -50,6 +66,18 @@ receives!(J1939DestAddr, Self::ID, 1, |cmsg| cmsg.array().map(|[addr]| Self(addr
 /// Name of the control function that a J1939 message was sent to (`SCM_J1939_DEST_NAME`; Linux 5.4, CAN J1939).
 ///
 /// Received unasked, where the destination address has been claimed for a name. No privilege.
+///
+/// ```
+/// use ancillary::{message::{J1939DestName, RecvList}, parser};
+/// # use ancillary::{ControlList, RawCmsg, cmsg::CmsgId};
+///
+/// # let arrived = ControlList::new(RawCmsg::new(CmsgId::new(107, 2), &0xa000_0000_0040_1234_u64.to_ne_bytes()))?;
+/// # let cmsgs = parser::cmsgs(arrived.as_bytes());
+/// let name = J1939DestName::extract(cmsgs).unwrap(); // of a message: `message.extract()`
+/// let identity = name.0 & 0x1f_ffff; // its low 21 bits; a number of the manufacturer's
+/// assert_eq!((identity, name.to_string()), (0x1234, "0xa000000000401234".into()));
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
 ///
 /// # Wire layout
 ///
@@ -90,6 +118,21 @@ receives!(
 ///
 /// Received unasked, with every message. No privilege. The sender's is 6 unless `SO_J1939_SEND_PRIO` says otherwise; it
 /// cannot be sent as control data.
+///
+/// ```
+/// use ancillary::{message::J1939Prio, parser::{self, ControlMessage}};
+/// # use ancillary::{ControlList, RawCmsg, cmsg::CmsgId};
+///
+/// # let (addr, prio) = (RawCmsg::new(CmsgId::new(107, 1), &[0x20]), RawCmsg::new(CmsgId::new(107, 3), &[3]));
+/// # let arrived = ControlList::new([addr, prio])?;
+/// # let control = arrived.as_bytes();
+/// let is_urgent = parser::parse(control).any(|found| match found { // of a message: `message.messages()`
+///     ControlMessage::J1939Prio(J1939Prio(prio)) => prio < 4,
+///     _ => false,
+/// });
+/// assert!(is_urgent);
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
 ///
 /// # Wire layout
 ///

@@ -14,6 +14,24 @@ use crate::{
 ///
 /// Received once enabled (`NETLINK_PKTINFO`) with every message of an AF_NETLINK socket. No privilege.
 ///
+/// ```
+/// use ancillary::{ControlBuf, MsgHdr, SocketExt, message::NetlinkPktInfo};
+/// use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let netlink = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)?;
+/// netlink.enable::<NetlinkPktInfo>()?;
+/// # let (len, ty, flags) = (32u32.to_ne_bytes(), 18u16.to_ne_bytes(), 0x301u16.to_ne_bytes());
+/// # let request = [&len[..], &ty, &flags, &[0; 24]].concat(); // RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP
+/// MsgHdr::new().data(&request).send(&netlink)?; // which interfaces are there?
+///
+/// let (mut data, mut control) = (vec![0; 32768], ControlBuf::<NetlinkPktInfo>::new());
+/// let info = netlink.recv_msg(&mut data, &mut control)?.extract();
+/// assert_eq!(info, Some(NetlinkPktInfo { group: 0 })); // an answer; RTNLGRP_LINK would be 1
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text
@@ -60,6 +78,20 @@ receives!(
 /// Received once enabled (`NETLINK_LISTEN_ALL_NSID`, which needs `CAP_NET_BROADCAST`): the socket then gets the
 /// multicasts of all namespaces that have a number in its own (`ip netns set`), each with this message; those of its own
 /// namespace come without.
+///
+/// ```
+/// use ancillary::{message::{NetlinkListenAllNsid, RecvList}, parser};
+/// # use ancillary::{ControlList, RawCmsg, cmsg::CmsgId};
+///
+/// # let arrived = ControlList::new(RawCmsg::new(CmsgId::new(270, 8), &42i32.to_ne_bytes()))?;
+/// # let cmsgs = parser::cmsgs(arrived.as_bytes());
+/// let whose = match NetlinkListenAllNsid::extract(cmsgs) { // of a message: `message.extract()`
+///     Some(NetlinkListenAllNsid(nsid)) => format!("of namespace {nsid}"), // as in `ip netns list-id`
+///     None => "of our own".into(),
+/// };
+/// assert_eq!(whose, "of namespace 42");
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
 ///
 /// # Wire layout
 ///

@@ -22,6 +22,17 @@ bitflags! {
     /// What is known of a packet (`TP_STATUS_*` of `tp_status`).
     ///
     /// The bits it does not know are kept.
+    ///
+    /// ```
+    /// use ancillary::message::TpStatus;
+    ///
+    /// /// Whether the checksum has to be looked at: a packet of this host's own may have none yet.
+    /// fn is_to_be_checked(status: TpStatus) -> bool {
+    ///     !status.intersects(TpStatus::CSUMNOTREADY | TpStatus::CSUM_VALID)
+    /// }
+    /// assert!(is_to_be_checked(TpStatus::USER));
+    /// assert!(!is_to_be_checked(TpStatus::USER | TpStatus::CSUMNOTREADY));
+    /// ```
     #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
     pub struct TpStatus: u32 {
         /// It is user space's, as every one that arrives (`TP_STATUS_USER`).
@@ -68,6 +79,21 @@ bitflags! {
 ///
 /// Received once enabled (`PACKET_AUXDATA`) with every packet of an AF_PACKET socket, which takes `CAP_NET_RAW` to open.
 /// Linux takes the outer VLAN tag out of the packet before it gets there: [`vlan`](Self::vlan) has it.
+///
+/// ```
+/// use ancillary::{message::{PacketAuxdata, RecvList}, parser};
+/// # use ancillary::{ControlList, RawCmsg, cmsg::CmsgId};
+///
+/// # let words = [0x51u32, 1514, 96].map(u32::to_ne_bytes).concat();
+/// # let payload = [&words[..], &[0u16, 14, 0x6007, 0x8100].map(u16::to_ne_bytes).concat()].concat();
+/// # let arrived = ControlList::new(RawCmsg::new(CmsgId::new(263, 8), &payload))?;
+/// # let cmsgs = parser::cmsgs(arrived.as_bytes());
+/// let aux = PacketAuxdata::extract(cmsgs).unwrap(); // of a packet: `message.extract()`
+/// assert_eq!((aux.len, aux.snaplen), (1514, 96)); // a filter has cut it
+/// let (tci, tpid) = aux.vlan().expect("a tag was taken out of it");
+/// assert_eq!((tci & 0xfff, tci >> 13, tpid), (7, 3, 0x8100)); // VLAN 7, priority 3
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
 ///
 /// # Wire layout
 ///

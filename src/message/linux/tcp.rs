@@ -20,6 +20,23 @@ const TCP_INQ: i32 = 36;
 /// Once the peer has closed, the end counts as one more byte, so that it is not 0 before the end has been read. With the
 /// end itself the kernel says 1; that message is dropped ([`Received::is_eof`](crate::Received::is_eof)).
 ///
+/// ```
+/// use ancillary::{ControlBuf, SocketExt, message::TcpCmInq};
+/// # use std::{io::Write, net::{TcpListener, TcpStream}};
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = TcpListener::bind("127.0.0.1:0")?;
+/// # let mut peer = TcpStream::connect(listener.local_addr()?)?;
+/// # let stream = listener.accept()?.0;
+/// stream.enable::<TcpCmInq>()?;
+/// peer.write_all(b"head, and body")?;
+/// let (mut head, mut control) = ([0; 4], ControlBuf::<TcpCmInq>::new());
+/// let message = stream.recv_msg(&mut head, &mut control)?;
+/// assert_eq!((message.data(), message.extract()), (&b"head"[..], Some(TcpCmInq(10)))); // ten more without waiting
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text

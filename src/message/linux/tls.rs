@@ -23,6 +23,26 @@ const TLS_GET_RECORD_TYPE: i32 = 2;
 /// are of one type. Always give room for it: a record of another type than application data cannot be read without
 /// (EIO), and is still there for a read with room. No privilege.
 ///
+/// ```
+/// use ancillary::{ControlList, MsgHdr, message::{RecvList, TlsRecordType}, parser};
+/// # use ancillary::{RawCmsg, cmsg::CmsgId};
+///
+/// // A close_notify, before the connection ends: level 1, description 0.
+/// let mut close = MsgHdr::new();
+/// close.data(&[1, 0]).control(TlsRecordType::ALERT); // and `send`
+/// # let list = ControlList::new(TlsRecordType::ALERT)?;
+/// # let sent = parser::cmsgs(list.as_bytes()).next().unwrap();
+/// # assert_eq!((sent.id().ty(), sent.payload()), (1, &[21][..]));
+///
+/// # let arrived = ControlList::new(RawCmsg::new(CmsgId::new(282, 2), &[21]))?;
+/// # let cmsgs = parser::cmsgs(arrived.as_bytes());
+/// match TlsRecordType::extract(cmsgs) { // of what was read: `message.extract()`
+///     None | Some(TlsRecordType::APPLICATION_DATA) => panic!("data"),
+///     Some(other) => assert_eq!(other.to_string(), "alert"),
+/// }
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text

@@ -26,6 +26,20 @@ bitflags! {
     /// A stamp arrives only if one flag makes it (`RX_*`, `TX_*`) and another reports it
     /// ([`SOFTWARE`](Self::SOFTWARE), [`RAW_HARDWARE`](Self::RAW_HARDWARE)). The bits it does not know are kept; the
     /// kernel refuses those it does not know (EINVAL).
+    ///
+    /// ```
+    /// use ancillary::message::{SoTimestamping, TimestampingFlags as Flags};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+    /// // Stamps of what is sent and what arrives, by the system clock, the sent ones numbered and without the packet.
+    /// let flags = Flags::TX_SOFTWARE | Flags::RX_SOFTWARE | Flags::SOFTWARE | Flags::OPT_ID | Flags::OPT_TSONLY;
+    /// SoTimestamping(flags).set(&socket)?;
+    /// assert_eq!(SoTimestamping::get(&socket)?.0, flags);
+    /// assert_eq!(flags & Flags::TX, Flags::TX_SOFTWARE); // what a message can choose for itself
+    /// # Ok(())
+    /// # }
+    /// ```
     #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
     pub struct TimestampingFlags: u32 {
         /// Make one when the device sends (`SOF_TIMESTAMPING_TX_HARDWARE`).
@@ -181,6 +195,19 @@ impl SoTimestamping {
 
     /// The same, and binds the virtual clock `index` (`bind_phc`; Linux 5.14) with
     /// [`BIND_PHC`](TimestampingFlags::BIND_PHC): hardware stamps are then those of this clock.
+    ///
+    /// ```
+    /// use ancillary::message::{SoTimestamping, TimestampingFlags as Flags};
+    /// use std::net::UdpSocket;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let socket = UdpSocket::bind("127.0.0.1:0")?;
+    /// let hardware = SoTimestamping(Flags::RX_HARDWARE | Flags::RAW_HARDWARE);
+    /// // Of /dev/ptp1, on a socket that is bound to a device; this one is not:
+    /// assert!(hardware.set_with_clock(&socket, 1).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -21,6 +21,30 @@ use crate::cmsg::CmsgId;
 /// The room reserved for it is what the statistics named in [`TcpNla`] take: more than the 256 bytes that a
 /// [`ControlBuf`](crate::ControlBuf) has unless told otherwise. A later kernel may send more.
 ///
+/// ```
+/// use ancillary::{ControlVec, MsgHdr, SocketExt};
+/// use ancillary::message::{ExtendedError, ScmTimestampingOptStats, SoTimestamping, TcpNla, TimestampingFlags};
+/// # use std::{io::Read, net::{TcpListener, TcpStream}, time::Duration};
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let listener = TcpListener::bind("127.0.0.1:0")?;
+/// # let stream = TcpStream::connect(listener.local_addr()?)?;
+/// # let mut peer = listener.accept()?.0;
+/// stream.enable::<ScmTimestampingOptStats<'_>>()?;
+/// let when_acknowledged = SoTimestamping(TimestampingFlags::TX_ACK);
+/// MsgHdr::new().data(b"ping").control(when_acknowledged).send(&stream)?;
+/// # peer.read_exact(&mut [0; 4])?;
+/// stream.error_queue()?.wait(Duration::from_secs(10))?;
+///
+/// type Report<'a> = (ExtendedError, ScmTimestampingOptStats<'a>);
+/// let (mut data, mut control) = ([0; 1024], ControlVec::<Report<'_>>::with_capacity(2048));
+/// let report = stream.recv_error(&mut data, &mut control)?;
+/// let stats = report.extract().1.expect("enabled");
+/// assert!(stats.stats().any(|stat| matches!(stat, TcpNla::DataSegsOut(1))), "{stats}");
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text
@@ -96,6 +120,20 @@ const NLA_TYPE_MASK: u16 = 0x3fff;
 const TCP_NLA_PAD: u16 = 0;
 
 /// Iterates over netlink attributes; see [`ScmTimestampingOptStats::attributes`].
+///
+/// ```
+/// use ancillary::message::ScmTimestampingOptStats;
+/// # use ancillary::{RawCmsg, RecvControl, cmsg::CmsgId};
+///
+/// # let attribute = |len: u16, ty: u16, value: &[u8]| {
+/// #     [&len.to_ne_bytes()[..], &ty.to_ne_bytes(), value].concat()
+/// # };
+/// # let bytes = [attribute(8, 22, &12_000u32.to_ne_bytes()), attribute(5, 26, &[64, 0, 0, 0])].concat();
+/// # let stats = ScmTimestampingOptStats::decode(RawCmsg::new(CmsgId::new(1, 54), &bytes))?;
+/// let found: Vec<(u16, &[u8])> = stats.attributes().collect();
+/// assert_eq!(found, [(22, &12_000u32.to_ne_bytes()[..]), (26, &[64])]); // TCP_NLA_SRTT, TCP_NLA_TTL
+/// # Ok::<(), ancillary::DecodeError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[must_use = "iterators are lazy"]
 pub struct TcpNlas<'a> {
@@ -120,6 +158,28 @@ impl FusedIterator for TcpNlas<'_> {}
 macro_rules! tcp_nla {
     ($($(#[doc = $doc:literal])+ $name:ident($int:ty) = $number:literal, $c_name:literal;)+) => {
         /// One statistic of a TCP connection (`TCP_NLA_*`). Times are in microseconds unless said otherwise.
+        ///
+        /// ```
+        /// use ancillary::message::{ScmTimestampingOptStats, TcpNla};
+        /// # use ancillary::{RawCmsg, RecvControl, cmsg::CmsgId};
+        /// use std::time::Duration;
+        ///
+        /// # let attribute = |len: u16, ty: u16, value: &[u8]| {
+        /// #     [&len.to_ne_bytes()[..], &ty.to_ne_bytes(), value].concat()
+        /// # };
+        /// # let bytes = [attribute(8, 22, &12_000u32.to_ne_bytes()), attribute(5, 99, &[1, 0, 0, 0])].concat();
+        /// # let stats = ScmTimestampingOptStats::decode(RawCmsg::new(CmsgId::new(1, 54), &bytes))?;
+        /// let mut smoothed = None;
+        /// for stat in stats.stats() {
+        ///     match stat {
+        ///         TcpNla::Srtt(micros) => smoothed = Some(Duration::from_micros(micros.into())),
+        ///         TcpNla::Unknown { ty, value } => assert_eq!((ty, value), (99, &[1][..])), // of a later kernel
+        ///         other => println!("{other}"),
+        ///     }
+        /// }
+        /// assert_eq!(smoothed, Some(Duration::from_millis(12)));
+        /// # Ok::<(), ancillary::DecodeError>(())
+        /// ```
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
         #[non_exhaustive]
         pub enum TcpNla<'a> {

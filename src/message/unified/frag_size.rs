@@ -14,6 +14,21 @@ use crate::{
 ///
 /// Enabled on an IPv6 socket it sets both options. Absent where the datagram came in one piece.
 ///
+/// ```
+/// use ancillary::{message::{FragSize, RecvList}, parser};
+/// # use ancillary::{ControlList, RawCmsg, cmsg::CmsgId};
+///
+/// # let (v4, v6) = (1500i32.to_ne_bytes(), 1280i32.to_ne_bytes());
+/// # let from_v4 = ControlList::new(RawCmsg::new(CmsgId::new(0, 25), &v4))?;
+/// # let from_v6 = ControlList::new(RawCmsg::new(CmsgId::new(41, 77), &v6))?;
+/// # let at_once = ControlList::new(())?;
+/// for (arrived, largest) in [(from_v4, Some(1500)), (from_v6, Some(1280)), (at_once, None)] {
+///     let found = FragSize::extract(parser::cmsgs(arrived.as_bytes())); // of a message: `message.extract()`
+///     assert_eq!(found.map(|size| size.0), largest); // the path takes so much: longer datagrams come in pieces
+/// }
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
+///
 /// See [`IpRecvFragSize`] and [`Ipv6RecvFragSize`] for the layouts.
 #[doc(alias = "IP_RECVFRAGSIZE")]
 #[doc(alias = "IPV6_RECVFRAGSIZE")]

@@ -72,6 +72,20 @@ impl PktInfo {
     }
 
     /// The same over this interface.
+    ///
+    /// ```
+    /// use ancillary::{interface, message::PktInfo};
+    /// use std::net::Ipv4Addr;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let Some(found) = interface::list()?.pop() else { return Ok(()) };
+    /// # let name = &found.name;
+    /// // A multicast by this interface, whatever the routes say; the source is its address.
+    /// let info = PktInfo::source(Ipv4Addr::UNSPECIFIED).on_interface(interface::index(name)?);
+    /// assert_eq!(info.ifindex(), interface::index(name)?);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn on_interface(mut self, index: u32) -> Self {
         match &mut self {

@@ -10,6 +10,27 @@ use crate::{
 };
 
 /// Explicit congestion notification: the low two bits of a traffic class (RFC 3168 s. 5).
+///
+/// ```
+/// use ancillary::{ControlBuf, MsgHdr, SocketExt, message::{Ecn, TrafficClass}};
+/// use std::net::UdpSocket;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # #[cfg(target_os = "linux")] {
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// socket.enable::<TrafficClass>()?;
+/// let capable = TrafficClass::new(0, Ecn::Ect0);
+/// MsgHdr::new().to(socket.local_addr()?).data(b"x").control(capable).send(&socket)?;
+///
+/// let (mut data, mut control) = ([0; 16], ControlBuf::<TrafficClass>::new());
+/// match socket.recv_msg(&mut data, &mut control)?.extract().map(TrafficClass::ecn) {
+///     Some(Ecn::Ce) => println!("a router was congested: tell the sender"),
+///     found => assert_eq!(found, Some(Ecn::Ect0)),
+/// }
+/// # }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Ecn {
     /// Not ECN-capable transport (00).

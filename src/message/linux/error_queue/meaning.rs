@@ -7,6 +7,22 @@ use nix::libc;
 use super::{ExtendedError, Origin};
 
 /// What happened, in words rather than numbers: [`ExtendedError::meaning`].
+///
+/// ```
+/// use ancillary::message::{ExtendedError, Meaning};
+/// # use ancillary::{RawCmsg, RecvControl, cmsg::CmsgId};
+///
+/// # let entry = [&90u32.to_ne_bytes()[..], &[3, 2, 0, 0], &1280u32.to_ne_bytes(), &[0; 4]].concat();
+/// # let error = ExtendedError::decode(RawCmsg::new(CmsgId::new(41, 25), &entry))?;
+/// // `error` is that of an entry of the queue: ICMPv6 type 2.
+/// match error.meaning() {
+///     Meaning::PacketTooBig { mtu } => assert_eq!(mtu, 1280), // and shorter packets from now on
+///     Meaning::HopLimitExceeded => println!("a router on the way: {:?}", error.offender),
+///     other => println!("{other}"),
+/// }
+/// # assert_eq!(error.meaning().to_string(), "packet too big for an MTU of 1280");
+/// # Ok::<(), ancillary::DecodeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Meaning {
@@ -59,6 +75,18 @@ pub enum Meaning {
 
 /// Sends with `MSG_ZEROCOPY` that are complete, by number: the first send of a socket is 0, and after 4,294,967,295
 /// comes 0.
+///
+/// ```
+/// use ancillary::message::{ExtendedError, Meaning};
+/// # use ancillary::{RawCmsg, RecvControl, cmsg::CmsgId};
+///
+/// # let entry = [&[0, 0, 0, 0, 5, 0, 1, 0][..], &3u32.to_ne_bytes(), &5u32.to_ne_bytes()].concat();
+/// # let error = ExtendedError::decode(RawCmsg::new(CmsgId::new(0, 11), &entry))?;
+/// let Meaning::ZeroCopied(done) = error.meaning() else { panic!("{error}") };
+/// assert_eq!((done.first, done.last), (3, 5)); // three sends: their buffers are free
+/// assert!(done.copied); // it did not pay
+/// # Ok::<(), ancillary::DecodeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[doc(alias = "SO_EE_ORIGIN_ZEROCOPY")]
 pub struct ZeroCopied {
@@ -73,6 +101,28 @@ pub struct ZeroCopied {
 }
 
 /// Where a sent packet was when it got its timestamp (`SCM_TSTAMP_*` in `ee_info`).
+///
+/// ```
+/// use ancillary::{ControlBuf, SocketExt};
+/// use ancillary::message::{ExtendedError, Meaning, ScmTimestamping, SoTimestamping, TimestampPoint};
+/// use ancillary::message::TimestampingFlags as Flags;
+/// use std::net::UdpSocket;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// SoTimestamping(Flags::SOFTWARE | Flags::TX_SCHED | Flags::TX_SOFTWARE | Flags::OPT_TSONLY).set(&socket)?;
+/// socket.send_to(b"twice", socket.local_addr()?)?;
+///
+/// let (mut control, mut points) = (ControlBuf::<(ExtendedError, ScmTimestamping)>::new(), Vec::new());
+/// socket.error_queue()?.drain(&mut [], &mut control, |entry| {
+///     if let Meaning::Sent { point, .. } = entry.error().meaning() {
+///         points.push(point);
+///     }
+/// })?;
+/// assert_eq!(points, [TimestampPoint::Scheduled, TimestampPoint::Sent]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum TimestampPoint {
@@ -125,6 +175,20 @@ impl ExtendedError {
     /// The length of the original datagram as an ICMP message gives it, in bytes of the data received with this error,
     /// where an extension follows (RFC 4884); asked for with the options `IP_RECVERR_RFC4884`, `IPV6_RECVERR_RFC4884`
     /// (Linux 5.9). `None` if there is none, or it was marked invalid.
+    ///
+    /// ```
+    /// use ancillary::message::ExtendedError;
+    /// # use ancillary::{RawCmsg, RecvControl, cmsg::CmsgId};
+    ///
+    /// # let length = [&128u16.to_ne_bytes()[..], &[0, 0]].concat();
+    /// # let entry = [&113u32.to_ne_bytes()[..], &[2, 11, 0, 0], &[0; 4], &length].concat();
+    /// # let error = ExtendedError::decode(RawCmsg::new(CmsgId::new(0, 11), &entry))?;
+    /// # let data = [0; 140];
+    /// // `data` came with the error: 128 bytes of the datagram that failed, and what a router adds (RFC 4950).
+    /// let (datagram, extension) = data.split_at(error.extension_at().map_or(data.len(), usize::from));
+    /// assert_eq!((datagram.len(), extension.len()), (128, 12));
+    /// # Ok::<(), ancillary::DecodeError>(())
+    /// ```
     #[doc(alias = "sock_ee_data_rfc4884")]
     #[doc(alias = "IP_RECVERR_RFC4884")]
     #[doc(alias = "IPV6_RECVERR_RFC4884")]

@@ -38,6 +38,28 @@ const J1939_ERRQUEUE: i32 = 4;
 /// puts none here, but makes errors of a route those of the connection. Timestamps of what was sent and completions of
 /// `MSG_ZEROCOPY` need no enabling, on TCP either. No privilege. [`meaning`](Self::meaning) says what happened in words.
 ///
+/// ```
+/// use ancillary::{ControlBuf, SocketExt, message::{ExtendedError, Origin}};
+/// use std::{io::ErrorKind, net::UdpSocket};
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let deaf = UdpSocket::bind("127.0.0.1:0")?;
+/// # let nobody = deaf.local_addr()?;
+/// # deaf.connect(nobody)?; // it hears itself alone
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// socket.enable::<ExtendedError>()?;
+/// socket.send_to(b"anyone?", nobody)?;
+/// # socket.error_queue()?.wait(std::time::Duration::from_secs(10))?;
+///
+/// let (mut data, mut control) = ([0; 64], ControlBuf::<ExtendedError>::new());
+/// let entry = socket.recv_error(&mut data, &mut control)?; // once the socket shows POLLERR
+/// let error = entry.error();
+/// assert_eq!(error.to_string(), "port unreachable, says 127.0.0.1");
+/// assert_eq!((error.origin, error.to_io_error().kind()), (Origin::Icmp, ErrorKind::ConnectionRefused));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text
@@ -90,6 +112,23 @@ pub struct ExtendedError {
 }
 
 /// Who put an entry on the error queue (`ee_origin`).
+///
+/// ```
+/// use ancillary::message::{ExtendedError, Origin};
+/// # use ancillary::{RawCmsg, RecvControl, cmsg::CmsgId};
+///
+/// fn who(error: &ExtendedError) -> &'static str {
+///     match error.origin {
+///         Origin::Local => "this host, before it left",
+///         Origin::Icmp | Origin::Icmp6 => "a router or the peer",
+///         _ => "no error: what became of a packet",
+///     }
+/// }
+/// # let entry = |origin| [&90u32.to_ne_bytes()[..], &[origin, 0, 0, 0], &1500u32.to_ne_bytes(), &[0; 4]].concat();
+/// # let read = |origin| ExtendedError::decode(RawCmsg::new(CmsgId::new(0, 11), &entry(origin))).unwrap();
+/// # let (local, icmp) = (read(1), read(2));
+/// assert_eq!((who(&local), who(&icmp)), ("this host, before it left", "a router or the peer"));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Origin {

@@ -36,6 +36,17 @@ bitflags! {
     /// Flags of an SCTP message (`enum sctp_sinfo_flags`): of one that is sent, and of one that arrived or will.
     ///
     /// Bits that are not known are kept.
+    ///
+    /// ```
+    /// use ancillary::message::{SctpFlags, SctpRcvInfo, SctpSndInfo};
+    ///
+    /// let urgent = SctpFlags::UNORDERED | SctpFlags::SACK_IMMEDIATELY;
+    /// let sent = SctpSndInfo { sid: 1, flags: urgent, ..Default::default() };
+    /// assert_eq!(sent.flags.to_string(), "UNORDERED | SACK_IMMEDIATELY");
+    ///
+    /// let received = SctpRcvInfo { flags: SctpFlags::UNORDERED, ..Default::default() };
+    /// assert!(received.flags.contains(SctpFlags::UNORDERED)); // its number in the stream, `ssn`, says nothing
+    /// ```
     #[doc(alias = "sctp_sinfo_flags")]
     #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
     pub struct SctpFlags: u16 {
@@ -92,6 +103,19 @@ impl fmt::Display for SctpFlags {
 ///
 /// Received once enabled (the field `sctp_data_io_event` of the option `SCTP_EVENTS`; no other event is touched), with
 /// every message that is not a notification. No privilege.
+///
+/// ```
+/// use ancillary::{ControlList, message::SctpSndRcv, parser::{self, ControlMessage}};
+///
+/// // On stream 3, with the identifier 46, and dropped if it has not left after 500 ms.
+/// let info = SctpSndRcv { stream: 3, ppid: 46u32.to_be(), timetolive: 500, ..Default::default() };
+/// let control = ControlList::new(info)?;
+/// match parser::parse(control.as_bytes()).next() { // and so it is read
+///     Some(ControlMessage::SctpSndRcv(found)) => assert_eq!((found.stream, u32::from_be(found.ppid)), (3, 46)),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
 ///
 /// # Wire layout
 ///

@@ -14,6 +14,21 @@ use crate::{
 /// Received once enabled (`SCTP_RECVRCVINFO`), with every message that is not a notification. No privilege. Sending it
 /// is EINVAL.
 ///
+/// ```
+/// use ancillary::{message::{RecvList, SctpRcvInfo}, parser};
+/// # use ancillary::{ControlList, RawCmsg, cmsg::CmsgId};
+///
+/// # let numbers = [46u32.to_be(), 7000, 0, 0, 12].map(u32::to_ne_bytes).concat();
+/// # let payload = [&[3u16, 9, 0, 0].map(u16::to_ne_bytes).concat()[..], &numbers].concat();
+/// # let arrived = ControlList::new(RawCmsg::new(CmsgId::new(132, 3), &payload))?;
+/// # let cmsgs = parser::cmsgs(arrived.as_bytes());
+/// let info = SctpRcvInfo::extract(cmsgs).unwrap(); // of a message: `message.extract()`
+/// assert_eq!((info.sid, info.ssn), (3, 9)); // the tenth message of stream 3
+/// assert_eq!(u32::from_be(info.ppid), 46); // Diameter
+/// assert_eq!(info.assoc_id, 12); // whose it is, on a one-to-many socket
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text
@@ -100,6 +115,24 @@ receives!(
 ///
 /// Received once enabled (`SCTP_RECVNXTINFO`), where another message or notification is in the queue. Under
 /// [`RecvFlags::PEEK`](crate::RecvFlags::PEEK) that is the one that is being read. No privilege. Sending it is EINVAL.
+///
+/// ```
+/// use ancillary::{message::{RecvList, SctpFlags, SctpNxtInfo, SctpRcvInfo}, parser};
+/// # use ancillary::{ControlList, RawCmsg, cmsg::CmsgId};
+///
+/// # let words = [46u32.to_be(), 70_000, 12].map(u32::to_ne_bytes).concat();
+/// # let next = [&[3u16, 0].map(u16::to_ne_bytes).concat()[..], &words].concat();
+/// # let next = RawCmsg::new(CmsgId::new(132, 4), &next);
+/// # let arrived = ControlList::new((RawCmsg::new(CmsgId::new(132, 3), &[0; 28]), next))?;
+/// # let cmsgs = parser::cmsgs(arrived.as_bytes());
+/// let (_this, next) = <(SctpRcvInfo, SctpNxtInfo)>::extract(cmsgs); // of a message: `message.extract()`
+/// let room = match next {
+///     Some(next) if !next.flags.contains(SctpFlags::NOTIFICATION) => next.length as usize,
+///     _ => 4096, // nobody knows
+/// };
+/// assert_eq!(vec![0; room].len(), 70_000);
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
 ///
 /// # Wire layout
 ///

@@ -12,6 +12,17 @@ use crate::{cmsg::CmsgId, error::EncodeError};
 /// Sent with the message that sets the association up, on a one-to-many socket; later the kernel ignores it. 0 leaves
 /// a value as the socket has it (option `SCTP_INITMSG`). No privilege.
 ///
+/// ```
+/// use ancillary::{ControlList, message::{SctpInit, SctpSndInfo}, parser};
+///
+/// // The first message to a peer: 64 streams to it and at most 64 from it, and a stream of that message's own.
+/// let init = SctpInit { num_ostreams: 64, max_instreams: 64, ..Default::default() };
+/// let control = ControlList::new((init, SctpSndInfo { sid: 63, ..Default::default() }))?;
+/// let first = parser::cmsgs(control.as_bytes()).next().unwrap();
+/// assert_eq!(first.payload(), [64u16, 64, 0, 0].map(u16::to_ne_bytes).concat()); // 0: as the socket has it
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text
@@ -63,6 +74,21 @@ sends!(SctpInit, Self::ID, |init| init.to_wire());
 ///
 /// All of it counts: without this message the association's own values do (option `SCTP_DEFAULT_SNDINFO`). No
 /// privilege.
+///
+/// ```
+/// use ancillary::{ControlList, MsgHdr, message::SctpSndInfo, parser};
+///
+/// // Diameter (RFC 6733 s. 2.1.1): identifier 46, here on stream 3.
+/// let info = SctpSndInfo { sid: 3, ppid: 46u32.to_be(), ..Default::default() };
+/// let mut message = MsgHdr::new();
+/// message.data(b"a request").control(info); // and `send`
+/// # assert!(format!("{message:?}").contains("{SCTP_SNDINFO, 16 bytes: "), "{message:?}");
+///
+/// let control = ControlList::new(info)?;
+/// let payload = parser::cmsgs(control.as_bytes()).next().unwrap().payload();
+/// assert_eq!((&payload[..2], &payload[4..8]), (&3u16.to_ne_bytes()[..], &[0, 0, 0, 46][..]));
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
 ///
 /// # Wire layout
 ///
@@ -123,6 +149,16 @@ impl SctpSndInfo {
 sends!(SctpSndInfo, Self::ID, |info| info.to_wire()?);
 
 /// When to give up sending a message (`SCTP_PR_SCTP_*`; RFC 3758, RFC 7496).
+///
+/// ```
+/// use ancillary::message::{SctpFlags, SctpPrInfo, SctpPrPolicy};
+///
+/// // A frame of video: worth two retransmissions. A position: worthless after 50 ms.
+/// let frame = SctpPrInfo { policy: SctpPrPolicy::Rtx, value: 2 };
+/// let position = SctpPrInfo { policy: SctpPrPolicy::Ttl, value: 50 };
+/// assert_ne!(frame.policy.flags(), position.policy.flags());
+/// assert!(SctpFlags::PR_SCTP_MASK.contains(frame.policy.flags()));
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum SctpPrPolicy {
@@ -158,6 +194,18 @@ impl SctpPrPolicy {
 ///
 /// It overrides a policy in the flags of [`SctpSndInfo`]. No privilege. The peer has to know of it (PR-SCTP), or the
 /// message is sent until it arrives.
+///
+/// ```
+/// use ancillary::{ControlList, message::{SctpPrInfo, SctpPrPolicy, SctpSndInfo}, parser};
+///
+/// // Not in order, and given up after 50 ms.
+/// let info = SctpSndInfo { flags: ancillary::message::SctpFlags::UNORDERED, ..Default::default() };
+/// let control = ControlList::new((info, SctpPrInfo { policy: SctpPrPolicy::Ttl, value: 50 }))?;
+/// let sent = parser::cmsgs(control.as_bytes()).last().unwrap();
+/// assert_eq!(sent.id().name(), Some("SCTP_PRINFO"));
+/// assert_eq!(sent.payload()[4..], 50u32.to_ne_bytes());
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
 ///
 /// # Wire layout
 ///
@@ -207,6 +255,16 @@ sends!(SctpPrInfo, Self::ID, |info| info.to_wire());
 /// It counts where the peer wants data authenticated (option `SCTP_AUTH_CHUNK`), and is ignored elsewhere. No
 /// privilege.
 ///
+/// ```
+/// use ancillary::{ControlList, message::{SctpAuthInfo, SctpSndInfo}, parser};
+///
+/// let control = ControlList::new((SctpSndInfo::default(), SctpAuthInfo(2)))?; // by key 2 of the association
+/// let names: Vec<_> = parser::cmsgs(control.as_bytes()).map(|cmsg| cmsg.id().name()).collect();
+/// assert_eq!(names, [Some("SCTP_SNDINFO"), Some("SCTP_AUTHINFO")]);
+/// assert_eq!(parser::cmsgs(control.as_bytes()).last().unwrap().payload(), 2u16.to_ne_bytes());
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text
@@ -241,6 +299,18 @@ sends!(SctpAuthInfo, Self::ID, |key| key.0.to_ne_bytes());
 /// Sent, once or several times, with the message that sets the association up, on a one-to-many socket; later the
 /// kernel ignores it. The port is that of the destination. No privilege.
 ///
+/// ```
+/// use ancillary::{ControlList, message::SctpDstAddrV4, parser};
+/// use std::net::Ipv4Addr;
+///
+/// // A peer of three addresses: the first is where the message is sent `to`, these are the others.
+/// let others = [Ipv4Addr::new(192, 0, 2, 2), Ipv4Addr::new(198, 51, 100, 2)];
+/// let control = ControlList::new(others.map(SctpDstAddrV4))?;
+/// let sent: Vec<_> = parser::cmsgs(control.as_bytes()).map(|cmsg| cmsg.payload().to_vec()).collect();
+/// assert_eq!(sent, [[192, 0, 2, 2], [198, 51, 100, 2]]);
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text
@@ -269,6 +339,16 @@ impl SctpDstAddrV4 {
 sends!(SctpDstAddrV4, Self::ID, |addr| addr.0.octets());
 
 /// One more IPv6 address of the peer (`SCTP_DSTADDRV6`, `struct in6_addr`; Linux 4.17); as [`SctpDstAddrV4`].
+///
+/// ```
+/// use ancillary::{ControlList, message::{SctpDstAddrV4, SctpDstAddrV6}, parser};
+/// use std::net::{Ipv4Addr, Ipv6Addr};
+///
+/// let other = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
+/// let control = ControlList::new((SctpDstAddrV6(other), SctpDstAddrV4(Ipv4Addr::new(192, 0, 2, 2))))?;
+/// assert_eq!(parser::cmsgs(control.as_bytes()).next().unwrap().array(), Ok(other.octets()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Wire layout
 ///

@@ -66,6 +66,21 @@ pub struct Credentials {
 
 impl Credentials {
     /// This process's own, with its effective user and group.
+    ///
+    /// ```
+    /// use ancillary::{ControlBuf, MsgHdr, SocketExt, message::Credentials};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, b) = UnixStream::pair()?;
+    /// b.enable::<Credentials>()?;
+    /// // With the effective user: unasked the kernel adds the real one.
+    /// MsgHdr::new().data(b"it is me").control(Credentials::own()).send(&a)?;
+    /// let (mut data, mut control) = ([0; 16], ControlBuf::<Credentials>::new());
+    /// assert_eq!(b.recv_msg(&mut data, &mut control)?.extract(), Some(Credentials::own()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn own() -> Self {
         use nix::unistd::{getegid, geteuid};
         Self { pid: std::process::id() as i32, uid: geteuid().as_raw(), gid: getegid().as_raw() }

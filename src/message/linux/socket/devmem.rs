@@ -17,6 +17,28 @@ pub(super) const SO_DEVMEM_LINEAR: i32 = by_arch(78, 0x57);
 pub(super) const SO_DEVMEM_DMABUF: i32 = by_arch(79, 0x58);
 
 /// A piece of received data (`struct dmabuf_cmsg`): [`ScmDevmemDmabuf`] and [`ScmDevmemLinear`].
+///
+/// ```
+/// use ancillary::{message::ScmDevmemDmabuf, parser::{self, ControlMessage}};
+/// # use ancillary::{ControlList, RawCmsg, RecvControl, cmsg::CmsgId};
+///
+/// # let mut ids = (0..256).map(|ty| CmsgId::new(nix::libc::SOL_SOCKET, ty));
+/// # let id = ids.find(|&id| ScmDevmemDmabuf::matches(id)).unwrap();
+/// # let words = |token: u32| [4096, token, 3, 0].map(u32::to_ne_bytes).concat();
+/// # let piece = |at: u64, token| [&at.to_ne_bytes()[..], &words(token)].concat();
+/// # let (first, second) = (piece(8192, 7), piece(4096, 8));
+/// # let arrived = ControlList::new([RawCmsg::new(id, &first), RawCmsg::new(id, &second)])?;
+/// # let control = arrived.as_bytes();
+/// let mut tokens = Vec::new();
+/// for found in parser::parse(control) { // of a message: `message.messages()`
+///     if let ControlMessage::ScmDevmemDmabuf(ScmDevmemDmabuf(piece)) = found {
+///         println!("{} bytes at {} of buffer {}", piece.frag_size, piece.frag_offset, piece.dmabuf_id);
+///         tokens.push(piece.frag_token);
+///     }
+/// }
+/// assert_eq!(tokens, [7, 8]); // for SO_DEVMEM_DONTNEED, when the data has been used
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
 #[doc(alias = "dmabuf_cmsg")]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct DmabufCmsg {
@@ -52,6 +74,29 @@ impl DmabufCmsg {
 /// `struct dmabuf_cmsg`; Linux 6.12): `frag_size` says how many, the other fields are 0.
 ///
 /// Received as [`ScmDevmemDmabuf`] is, in the order of the stream.
+///
+/// ```
+/// use ancillary::{message::{DmabufCmsg, ScmDevmemDmabuf, ScmDevmemLinear}, parser::{self, ControlMessage}};
+/// # use ancillary::{ControlList, RawCmsg, RecvControl, cmsg::CmsgId};
+///
+/// # let ids = (0..256).map(|ty| CmsgId::new(nix::libc::SOL_SOCKET, ty));
+/// # let linear = ids.clone().find(|&id| ScmDevmemLinear::matches(id)).unwrap();
+/// # let dmabuf = ids.clone().find(|&id| ScmDevmemDmabuf::matches(id)).unwrap();
+/// # let piece = |size: u32| [&[0; 8][..], &[size, 0, 0, 0].map(u32::to_ne_bytes).concat()].concat();
+/// # let (head, body) = (piece(66), piece(4096));
+/// # let arrived = ControlList::new([RawCmsg::new(linear, &head), RawCmsg::new(dmabuf, &body)])?;
+/// # let control = arrived.as_bytes();
+/// let (mut copied, mut on_device) = (0, 0);
+/// for found in parser::parse(control) { // of a message: `message.messages()`
+///     match found {
+///         ControlMessage::ScmDevmemLinear(piece) => copied += piece.0.frag_size, // in the buffers
+///         ControlMessage::ScmDevmemDmabuf(piece) => on_device += piece.0.frag_size,
+///         _ => {}
+///     }
+/// }
+/// assert_eq!((copied, on_device), (66, 4096));
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
 ///
 /// # References
 ///
@@ -90,6 +135,17 @@ receives!(
 /// (`SO_DEVMEM_DONTNEED`), or the device runs out of it.
 ///
 /// To send from device memory needs `MSG_ZEROCOPY` and buffers that are no memory of the process: it is not offered.
+///
+/// ```
+/// use ancillary::{cmsg, message::{RecvList, ScmDevmemDmabuf, ScmDevmemLinear}};
+///
+/// // Room for 32 pieces, in one receive: `ControlVec::<Pieces>::with_capacity(ROOM)`.
+/// type Pieces = (ScmDevmemDmabuf, ScmDevmemLinear);
+/// const ROOM: usize = 32 * cmsg::space(24).unwrap();
+/// assert!(ROOM >= 16 * Pieces::SPACE);
+/// # let control = ancillary::ControlVec::<Pieces>::with_capacity(ROOM);
+/// # assert!(control.capacity() >= ROOM);
+/// ```
 ///
 /// # Wire layout
 ///

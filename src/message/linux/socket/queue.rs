@@ -19,6 +19,33 @@ const SO_INQ: i32 = by_arch(84, 0x5d);
 /// says what the count was when this packet came. The count never goes back, and wraps. Internet sockets but TCP,
 /// AF_PACKET, CAN and others of packets. No privilege.
 ///
+/// ```
+/// use ancillary::{ControlBuf, SocketExt, message::SoRxqOvfl};
+/// # use ancillary::{MsgHdrMut, RecvFlags, set_option};
+/// # use nix::libc;
+/// use std::net::UdpSocket;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// socket.enable::<SoRxqOvfl>()?;
+/// # set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, 4096)?;
+/// # let (to, mut buffer, mut arrived) = (socket.local_addr()?, [0; 1000], 0);
+/// # for _ in 0..100 { socket.send_to(&[0; 1000], to)?; } // more than there is room for
+/// # let mut control = ControlBuf::<SoRxqOvfl>::new();
+/// # let mut drain = MsgHdrMut::new();
+/// # drain.data(&mut buffer).flags(RecvFlags::DONTWAIT);
+/// # while drain.recv(&socket, &mut control).is_ok() { arrived += 1; }
+/// # socket.send_to(b"the next", to)?;
+/// let (mut data, mut control) = ([0; 1500], ControlBuf::<SoRxqOvfl>::new());
+/// let message = socket.recv_msg(&mut data, &mut control)?;
+/// if let Some(SoRxqOvfl(dropped)) = message.extract() {
+///     eprintln!("{dropped} datagrams lost so far: read faster, or give more room");
+/// }
+/// # assert_eq!(message.extract(), Some(SoRxqOvfl(100 - arrived)));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text
@@ -47,6 +74,27 @@ receives!(SoRxqOvfl, Self::ID, 4, |cmsg| word(cmsg).map(Self), PacketOption::new
 ///
 /// Received once enabled (`SO_INQ`), with every receive, also at the end of the stream. AF_UNIX streams alone;
 /// TCP's is `TCP_CM_INQ`. No privilege. Others may send or receive in the meantime.
+///
+/// ```
+/// use ancillary::{ControlBuf, SocketExt, message::ScmInq};
+/// use std::{io::Write, os::unix::net::UnixStream};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (mut a, b) = UnixStream::pair()?;
+/// # use ancillary::{RawCmsg, RecvControl, cmsg::CmsgId};
+/// # let mut ids = (0..256).map(|ty| CmsgId::new(nix::libc::SOL_SOCKET, ty));
+/// # let id = ids.find(|&id| ScmInq::matches(id)).unwrap();
+/// # assert_eq!(ScmInq::decode(RawCmsg::new(id, &10i32.to_ne_bytes())), Ok(ScmInq(10)));
+/// if !b.try_enable::<ScmInq>()? {
+///     return Ok(()); // before Linux 6.17
+/// }
+/// a.write_all(b"head, and body")?;
+/// let (mut head, mut control) = ([0; 4], ControlBuf::<ScmInq>::new());
+/// let message = b.recv_msg(&mut head, &mut control)?;
+/// assert_eq!((message.data(), message.extract()), (&b"head"[..], Some(ScmInq(10))));
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Wire layout
 ///

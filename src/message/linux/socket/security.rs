@@ -19,6 +19,18 @@ const SCM_SECURITY: i32 = 3;
 /// 256 bytes are reserved for it, which is a choice: labels have no limit, SELinux's with many categories are longer.
 /// One that is cut looks like a shorter one; [`MsgFlags::CTRUNC`](crate::MsgFlags::CTRUNC) tells.
 ///
+/// ```
+/// use ancillary::{message::{RecvList, ScmSecurity}, parser};
+/// # use ancillary::{ControlList, RawCmsg, cmsg::CmsgId};
+///
+/// # let arrived = ControlList::new(RawCmsg::new(CmsgId::new(0, 3), b"system_u:system_r:ntpd_t:s0\0"))?;
+/// # let cmsgs = parser::cmsgs(arrived.as_bytes());
+/// let label = ScmSecurity::extract(cmsgs).and_then(|label| label.as_str()); // of a message: `message.extract()`
+/// let domain = label.and_then(|label| label.split(':').nth(2)); // SELinux: user, role, type, level
+/// assert_eq!(domain, Some("ntpd_t"));
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text

@@ -21,6 +21,27 @@ const SO_RCVPRIORITY: i32 = by_arch(82, 0x5b);
 /// packets; TCP takes it when sent and delivers none, MPTCP ignores it. To send it needs `CAP_NET_RAW` or
 /// `CAP_NET_ADMIN`, to receive it nothing.
 ///
+/// ```
+/// use ancillary::{ControlBuf, MsgHdr, SocketExt, message::SoMark};
+/// use std::{io::ErrorKind, net::UdpSocket};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// let is_told = socket.try_enable::<SoMark>()?; // not before Linux 5.19
+/// let mut message = MsgHdr::new();
+/// message.to(socket.local_addr()?).data(b"by the table of mark 7").control(SoMark(7));
+/// # assert!(format!("{message:?}").contains("{SO_MARK 0x7}"), "{message:?}");
+/// if message.send(&socket).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
+///     return Ok(()); // without CAP_NET_RAW and CAP_NET_ADMIN
+/// }
+///
+/// let (mut data, mut control) = ([0; 64], ControlBuf::<SoMark>::new());
+/// let mark = socket.recv_msg(&mut data, &mut control)?.extract();
+/// assert_eq!(mark.is_some(), is_told);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text
@@ -63,6 +84,16 @@ receives!(SoMark, Self::ID, 4, |cmsg| word(cmsg).map(Self), PacketOption::new(SO
 /// packet, also while it is 0. Sockets as for [`SoMark`]. 0 to 6 need no privilege to be sent, more needs `CAP_NET_RAW`
 /// or `CAP_NET_ADMIN`; to receive it needs nothing. An [`IpTos`](crate::message::IpTos) sets the priority too: of the
 /// two the later one in the message counts.
+///
+/// ```
+/// use ancillary::{ControlList, message::{IpTos, SoPriority}, parser};
+///
+/// // DSCP 46, which would mean priority 4 to the queues, and 6 instead: the later one counts.
+/// let control = ControlList::new((IpTos(46 << 2), SoPriority(6)))?;
+/// // MsgHdr::new().to(peer).data(voice).control_from(&control).send(&socket)?
+/// assert_eq!(format!("{:?}", parser::parse(control.as_bytes())), "[{IP_TOS 0xb8}, {SO_PRIORITY 6}]");
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
 ///
 /// # Wire layout
 ///

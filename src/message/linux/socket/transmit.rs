@@ -26,6 +26,23 @@ pub(super) const SO_WIFI_STATUS: i32 = by_arch(41, 0x25);
 /// UDP, raw, ping, AF_PACKET and CAN sockets; TCP takes it without effect, AF_UNIX refuses it. The queueing disciplines
 /// `fq` and `etf` alone keep to it; others send at once. No privilege.
 ///
+/// ```
+/// use ancillary::{MsgHdr, message::{ScmTxTime, SockTxTime}};
+/// use std::net::UdpSocket;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// # let (to, frame, start) = (socket.local_addr()?, [7; 3000], 1_000);
+/// SockTxTime::MONOTONIC.set(&socket)?;
+/// for (time, piece) in (start..).step_by(250_000).zip(frame.chunks(1200)) {
+///     MsgHdr::new().to(to).data(piece).control(ScmTxTime(time)).send(&socket)?; // one each 250 µs
+/// }
+/// # let sizes = [(); 3].map(|()| socket.recv(&mut [0; 2000]).unwrap());
+/// # assert_eq!(sizes, [1200, 1200, 600]);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Wire layout
 ///
 /// ```text
@@ -58,6 +75,18 @@ bitflags! {
     /// How a socket keeps to its transmission times (`SOF_TXTIME_*`).
     ///
     /// The bits it does not know are kept; the kernel refuses those it does not know (EINVAL).
+    ///
+    /// ```
+    /// use ancillary::message::{SockTxTime, TxTimeFlags};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+    /// let flags = TxTimeFlags::DEADLINE_MODE | TxTimeFlags::REPORT_ERRORS; // not later, and tell if it was
+    /// SockTxTime { flags, ..SockTxTime::MONOTONIC }.set(&socket)?;
+    /// assert!(SockTxTime::get(&socket)?.flags.contains(TxTimeFlags::DEADLINE_MODE));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
     pub struct TxTimeFlags: u32 {
         /// The time is the latest, not the earliest (`SOF_TXTIME_DEADLINE_MODE`; `etf`).
@@ -167,6 +196,25 @@ impl SockTxTime {
 /// packet, once enabled (`SO_WIFI_STATUS`): internet and AF_PACKET sockets over a mac80211 device; with it comes an
 /// extended error of ENOMSG, whose origin has the number of the one for timestamps: this message tells the two apart. No
 /// privilege.
+///
+/// ```
+/// use ancillary::{message::{ExtendedError, RecvList, ScmTimestamping, ScmWifiStatus}, parser};
+/// # use ancillary::{ControlList, RawCmsg, RecvControl, cmsg::CmsgId};
+///
+/// # let mut ids = (0..256).map(|ty| CmsgId::new(nix::libc::SOL_SOCKET, ty));
+/// # let id = ids.find(|&id| ScmWifiStatus::matches(id)).unwrap();
+/// # let acked = 1i32.to_ne_bytes();
+/// # let entry = [&42u32.to_ne_bytes()[..], &[4, 0, 0, 0], &[0; 8]].concat();
+/// # let arrived = ControlList::new([RawCmsg::new(id, &acked), RawCmsg::new(CmsgId::new(0, 11), &entry)])?;
+/// # let cmsgs = parser::cmsgs(arrived.as_bytes());
+/// type Report = (ExtendedError, ScmWifiStatus, ScmTimestamping);
+/// match Report::extract(cmsgs) { // of an entry of the error queue: `entry.extract()`
+///     (_, Some(ScmWifiStatus(acked)), None) => assert!(acked, "the station did not hear it"),
+///     (_, _, Some(stamps)) => println!("sent {stamps}"),
+///     (error, ..) => println!("{error:?}"),
+/// }
+/// # Ok::<(), ancillary::EncodeError>(())
+/// ```
 ///
 /// # Wire layout
 ///
