@@ -72,6 +72,21 @@ impl<L: RecvList> RecvBatch<L> {
     /// With so many bytes of control data for each message, rounded up to a multiple of eight. Fewer than `L::SPACE` cut
     /// the control messages short.
     ///
+    /// ```
+    /// use ancillary::{SocketExt, batch::RecvBatch, message::{RecvList, ScmRightsSpace}};
+    /// use std::os::unix::net::UnixDatagram;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// type Few = ScmRightsSpace<3>;
+    /// let (a, b) = UnixDatagram::pair()?;
+    /// a.send_fds(b"three", [&a, &b, &a])?;
+    /// let mut batch = RecvBatch::<Few>::with_control(64, 1500, Few::SPACE); // 64 times that, and not 256
+    /// let mut message = batch.recv(&b)?.next().unwrap();
+    /// assert_eq!(message.take_fds().count(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Panics
     ///
     /// If it is more memory than there are addresses for, or more messages than one call takes (2³² − 1).
@@ -197,6 +212,21 @@ impl<L: RecvList> RecvBatch<L> {
     }
 
     /// The same after [`recv_into`](Self::recv_into); else without their data.
+    ///
+    /// ```
+    /// use ancillary::batch::RecvBatch;
+    /// use std::{io::IoSliceMut, net::UdpSocket};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (socket, mut batch) = (UdpSocket::bind("127.0.0.1:0")?, RecvBatch::<()>::new(1, 0));
+    /// socket.send_to(b"hello", socket.local_addr()?)?;
+    /// let mut data = [0; 64];
+    /// let count = batch.recv_into(&socket, &mut [IoSliceMut::new(&mut data)], 1)?.len();
+    /// let message = batch.received_into().next().unwrap(); // as often as the closure around readiness is done
+    /// assert_eq!((count, &data[..message.len()]), (1, &b"hello"[..]));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn received_into(&mut self) -> ReceivedMessages<'_, L, ()> {
         ReceivedMessages { messages: self.inboxes.messages(), kind: PhantomData }
     }

@@ -164,6 +164,20 @@ impl<L: RecvList> RecvMsgMulti<L> {
     }
 
     /// Gives the buffer of the last message back to the kernel now, and closes what nobody took.
+    ///
+    /// ```
+    /// use ancillary::pinned::RecvMsgMulti;
+    /// use std::io;
+    ///
+    /// /// Keeps the buffer no longer than the answer takes to be made.
+    /// fn answer(receive: &mut RecvMsgMulti, result: i32, flags: u32) -> io::Result<Vec<u8>> {
+    ///     let answer = receive.complete(result, flags)?.data().to_ascii_uppercase();
+    ///     receive.recycle();
+    ///     Ok(answer)
+    /// }
+    /// # let mut receive = RecvMsgMulti::new(4, 1500);
+    /// assert!(answer(&mut receive, 0, 0).is_err()); // nothing is in flight
+    /// ```
     pub fn recycle(&mut self) {
         self.parts.recycle();
     }
@@ -183,6 +197,21 @@ impl<L: RecvList> RecvMsgMulti<L> {
 
     /// Says that the kernel has the buffers no longer: they have been unregistered, or registering failed. They can be
     /// registered again, and are freed when this is dropped.
+    ///
+    /// ```
+    /// use ancillary::{PinnedError, RecvFlags, pinned::RecvMsgMulti};
+    ///
+    /// # fn main() -> Result<(), PinnedError> {
+    /// let mut receive = RecvMsgMulti::<()>::new(64, 1500);
+    /// receive.set_flags(RecvFlags::TRUNC);
+    /// let (_address, entries) = receive.register()?;
+    /// receive.start()?;
+    /// assert_eq!((entries, receive.requests(), receive.release()), (64, 1, Err(PinnedError::InFlight)));
+    /// receive.withdraw(); // no request was made of it here,
+    /// receive.release()?; // and no registration
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

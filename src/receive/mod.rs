@@ -125,6 +125,21 @@ impl<'a> MsgHdrMut<'a> {
     }
 
     /// Does not ask for the peer's address; for connected sockets.
+    ///
+    /// ```
+    /// use ancillary::{ControlBuf, MsgHdrMut};
+    /// use std::net::UdpSocket;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let socket = UdpSocket::bind("127.0.0.1:0")?;
+    /// socket.connect(socket.local_addr()?)?;
+    /// socket.send(b"known")?;
+    /// let (mut data, mut control) = ([0; 16], ControlBuf::<()>::new());
+    /// let message = MsgHdrMut::new().data(&mut data).no_peer().recv(&socket, &mut control)?;
+    /// assert!(message.peer().is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[inline]
     pub fn no_peer(&mut self) -> &mut Self {
         self.peer = false;

@@ -23,6 +23,7 @@ const SOL_RAW: i32 = 255;
 /// const ECHO_REPLY: u8 = 129;
 /// let filter = Icmp6Filter::block_all().pass(ECHO_REPLY);
 /// assert!(filter.will_pass(ECHO_REPLY) && filter.will_block(128));
+/// assert!(Icmp6Filter::pass_all().block(135).will_block(135)); // all but neighbour solicitations
 /// # use socket2::{Domain, Protocol, Socket, Type};
 /// # // A raw socket needs a privilege.
 /// # let Ok(socket) = Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6)) else { return Ok(()) };

@@ -84,6 +84,17 @@ impl<'b> OptionsBuilder<'b> {
     /// One option with data of this length that `fill` writes; it is zero before. `fill` is not called where there is no
     /// room for it.
     ///
+    /// ```
+    /// use ancillary::rfc3542::OptionsBuilder;
+    ///
+    /// let mut bytes = [0; 16];
+    /// let mut options = OptionsBuilder::new(&mut bytes);
+    /// options.append_with(0x1e, 1, 10, |data| data[..5].copy_from_slice(b"hello")); // the rest stays zero
+    /// let header = options.finish()?;
+    /// assert_eq!(header, *b"\0\x01\x1e\x0ahello\0\0\0\0\0\x01\0"); // 16 bytes, two of them padding
+    /// # Ok::<(), ancillary::EncodeError>(())
+    /// ```
+    ///
     /// RFC 3542 s. 10.2
     pub fn append_with(
         &mut self,

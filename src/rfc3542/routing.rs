@@ -162,6 +162,7 @@ fn turn(addresses: &mut [u8]) {
 /// header[23] = 1;                           // one segment, ::1
 /// let route = RoutingHeader::new(&header)?; // on Linux also RoutingHeader::try_from of a received Ipv6Rthdr
 /// assert_eq!((route.segments(), route.addr(0)), (1, Some("::1".parse()?)));
+/// assert_eq!(route.addrs().next(), route.addr(0));
 /// assert_eq!(route.to_string(), "SegmentRouting left 0 [::1]");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

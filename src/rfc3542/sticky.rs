@@ -92,6 +92,8 @@ impl Ipv6HopLimit {
     /// assert_eq!(Ipv6HopLimit::sticky_multicast(&socket)?, Ipv6HopLimit(1));
     /// Ipv6HopLimit(4).set_sticky_multicast(&socket)?;
     /// assert_eq!(Ipv6HopLimit::sticky_multicast(&socket)?, Ipv6HopLimit(4));
+    /// Ipv6HopLimit::clear_sticky_multicast(&socket)?;
+    /// assert_eq!(Ipv6HopLimit::sticky_multicast(&socket)?, Ipv6HopLimit(1));
     /// # Ok::<(), std::io::Error>(())
     /// ```
     ///

@@ -158,6 +158,19 @@ impl<'a> MsgHdr<'a> {
     }
 
     /// Lets a write to a closed stream raise SIGPIPE, as C does by default.
+    ///
+    /// ```
+    /// use ancillary::MsgHdr;
+    /// use std::{io::ErrorKind, os::unix::net::UnixStream};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, b) = UnixStream::pair()?;
+    /// drop(b);
+    /// let error = MsgHdr::new().data(b"x").raise_sigpipe().send(&a).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::BrokenPipe); // a Rust program ignores the signal, unless told otherwise
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn raise_sigpipe(&mut self) -> &mut Self {
         self.flags -= SendFlags::NOSIGNAL;
         self
@@ -234,6 +247,18 @@ impl<'a> MsgHdr<'a> {
     }
 
     /// Hands the message to foreign code as a C `struct msghdr`, valid during the call.
+    ///
+    /// ```
+    /// use ancillary::{MsgHdr, message::HopLimit};
+    ///
+    /// let mut message = MsgHdr::new();
+    /// message.data(b"head").data(b"body").control(HopLimit(9));
+    /// let (slices, control) = message.with_raw(|raw| (raw.msg_iovlen as usize, raw.msg_controllen as usize))?;
+    /// assert_eq!(slices, 2);
+    /// # #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    /// assert_eq!(control, 48); // in the form of either family
+    /// # Ok::<(), ancillary::EncodeError>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -102,6 +102,22 @@ impl<'fd, S: AsFd> FdStream<'fd, S> {
     }
 
     /// The reading half.
+    ///
+    /// ```
+    /// use ancillary::stream::FdStream;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, b) = UnixStream::pair()?;
+    /// let (mut client, mut server) = (FdStream::new(a), FdStream::new(b));
+    /// client.queue(b"open", [client.get_ref().try_clone()?])?;
+    /// assert_eq!((client.writer().pending(), client.writer().pending_fds()), (4, 1));
+    /// client.flush()?;
+    /// server.fill()?;
+    /// assert_eq!((server.reader().buffer(), server.reader().fds().len()), (&b"open"[..], 1));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn reader(&self) -> &FdReader {
         &self.reader
     }
@@ -117,6 +133,22 @@ impl<'fd, S: AsFd> FdStream<'fd, S> {
     }
 
     /// The writing half, to queue into.
+    ///
+    /// ```
+    /// use ancillary::stream::FdStream;
+    /// use std::{fs::File, os::unix::net::UnixStream};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, b) = UnixStream::pair()?;
+    /// let mut client = FdStream::new(a);
+    /// client.queue(b"never sent", [File::open("/dev/null")?])?;
+    /// client.writer_mut().clear();
+    /// client.reader_mut().consume(usize::MAX); // and forgets what has arrived
+    /// # assert!(client.writer().pending() == 0 && client.buffer().is_empty());
+    /// # drop(b);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn writer_mut(&mut self) -> &mut FdWriter<'fd> {
         &mut self.writer
     }
@@ -194,6 +226,22 @@ impl<'fd, S: AsFd> FdStream<'fd, S> {
     }
 
     /// See [`FdReader::try_recv`].
+    ///
+    /// ```
+    /// use ancillary::stream::FdStream;
+    /// use std::{io::ErrorKind, os::unix::net::UnixStream};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, b) = UnixStream::pair()?;
+    /// let (mut client, mut server) = (FdStream::new(a), FdStream::new(b));
+    /// let mut data = [0; 16];
+    /// assert_eq!(server.try_recv(&mut data).unwrap_err().kind(), ErrorKind::WouldBlock); // on a blocking socket too
+    /// client.push(b"now");
+    /// client.try_flush()?;
+    /// assert_eq!((server.try_recv(&mut data)?, &data[..3]), (3, &b"now"[..]));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

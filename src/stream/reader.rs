@@ -311,6 +311,23 @@ impl FdReader {
     }
 
     /// Takes the control messages of the last receive out of it; for `SCM_PIDFD`.
+    ///
+    /// ```
+    /// use ancillary::{SocketExt, message::ScmPidfd, stream::FdReader};
+    /// use std::{io::Write, os::unix::net::UnixStream};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let ((mut a, b), mut reader) = (UnixStream::pair()?, FdReader::new());
+    /// # #[cfg(target_os = "linux")]
+    /// if b.try_enable::<ScmPidfd>()? { // Linux 6.5
+    ///     a.write_all(b"who is it?")?;
+    ///     reader.fill(&b)?;
+    ///     let sender = reader.control_mut().take_pidfd()?;
+    ///     assert!(sender.is_some());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn control_mut(&mut self) -> &mut ControlVec {
         &mut self.control
     }

@@ -240,6 +240,21 @@ impl<'fd> FdWriter<'fd> {
     /// there are as many as [`with_capacity`](Self::with_capacity) says; a piece of that length goes from where it stands,
     /// without a copy.
     ///
+    /// ```
+    /// use ancillary::stream::FdWriter;
+    /// use std::{io::Read, os::unix::net::UnixStream};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let ((a, mut b), mut out) = (UnixStream::pair()?, FdWriter::new().with_capacity(8));
+    /// assert_eq!((out.write(&a, b"few")?, out.pending()), (3, 3)); // gathered
+    /// assert_eq!((out.write(&a, b"and many more")?, out.pending()), (13, 0)); // sent, with those before it
+    /// # let mut data = [0; 16];
+    /// # b.read_exact(&mut data)?;
+    /// # assert_eq!(&data, b"fewand many more");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`flush`](Self::flush); none of these bytes has been taken then. `WouldBlock` if there is no room for any.

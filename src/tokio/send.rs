@@ -43,6 +43,25 @@ impl MsgHdr<'_> {
 
     /// [`send_async`](Self::send_async) for a future written by hand; the last task that polled for writing is woken.
     ///
+    /// ```
+    /// use ancillary::MsgHdr;
+    /// use std::{future::poll_fn, io, net::SocketAddr, task::{Context, Poll}};
+    /// use tokio::net::UdpSocket;
+    ///
+    /// fn poll_greet(socket: &UdpSocket, to: SocketAddr, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    ///     MsgHdr::new().to(to).data(b"hel").data(b"lo").poll_send(cx, socket)
+    /// }
+    ///
+    /// # fn main() -> io::Result<()> {
+    /// # tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
+    /// let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// let to = socket.local_addr()?;
+    /// assert_eq!(poll_fn(|cx| poll_greet(&socket, to, cx)).await?, 5);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As there.

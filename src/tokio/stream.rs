@@ -21,6 +21,23 @@ use crate::stream::{FdReader, FdStream, FdWriter};
 impl FdReader {
     /// [`fill`](Self::fill), awaited.
     ///
+    /// ```
+    /// use ancillary::stream::FdReader;
+    /// use tokio::net::UnixStream;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
+    /// let ((a, b), mut reader) = (UnixStream::pair()?, FdReader::new());
+    /// a.try_write(b"line\nli")?;
+    /// while !reader.buffer().contains(&b'\n') {
+    ///     reader.fill_async(&b).await?;
+    /// }
+    /// assert_eq!(reader.buffer(), b"line\nli");
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As there, but `WouldBlock`.
@@ -45,6 +62,34 @@ impl FdReader {
 
     /// [`fill_async`](Self::fill_async) for a future written by hand; the last task that polled for reading is woken.
     ///
+    /// ```
+    /// use ancillary::stream::FdReader;
+    /// use std::{future::poll_fn, io, task::{Context, Poll, ready}};
+    /// use tokio::net::UnixStream;
+    ///
+    /// /// Whether a whole line waits; `false`: the end came before.
+    /// fn poll_line(reader: &mut FdReader, socket: &UnixStream, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    ///     while !reader.buffer().contains(&b'\n') {
+    ///         if ready!(reader.poll_fill(cx, socket))? == 0 {
+    ///             return Poll::Ready(Ok(false));
+    ///         }
+    ///     }
+    ///     Poll::Ready(Ok(true))
+    /// }
+    ///
+    /// # fn main() -> io::Result<()> {
+    /// # tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
+    /// let ((a, b), mut reader) = (UnixStream::pair()?, FdReader::new());
+    /// a.try_write(b"line\nli")?;
+    /// drop(a);
+    /// assert!(poll_fn(|cx| poll_line(&mut reader, &b, cx)).await?);
+    /// reader.consume(5);
+    /// assert!(!poll_fn(|cx| poll_line(&mut reader, &b, cx)).await?);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As there.
@@ -56,6 +101,29 @@ impl FdReader {
     }
 
     /// [`recv_async`](Self::recv_async) likewise.
+    ///
+    /// ```
+    /// use ancillary::stream::FdReader;
+    /// use std::{future::poll_fn, io, task::{Context, Poll, ready}};
+    /// use tokio::net::UnixStream;
+    ///
+    /// /// The next byte; `None`: the end.
+    /// fn poll_byte(reader: &mut FdReader, socket: &UnixStream, cx: &mut Context<'_>) -> Poll<io::Result<Option<u8>>> {
+    ///     let mut byte = [0];
+    ///     let count = ready!(reader.poll_recv(cx, socket, &mut byte))?;
+    ///     Poll::Ready(Ok((count > 0).then_some(byte[0])))
+    /// }
+    ///
+    /// # fn main() -> io::Result<()> {
+    /// # tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
+    /// let ((a, b), mut reader) = (UnixStream::pair()?, FdReader::new());
+    /// ancillary::tokio::AsyncSocket::send_fds_async(&a, b"x", &[&a]).await?;
+    /// assert_eq!(poll_fn(|cx| poll_byte(&mut reader, &b, cx)).await?, Some(b'x'));
+    /// assert_eq!(reader.fds().len(), 1);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

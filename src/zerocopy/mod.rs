@@ -154,6 +154,19 @@ impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {
     }
 
     /// The socket again; buffers that are still pending are leaked. It cannot send without a copy any more.
+    ///
+    /// ```
+    /// use ancillary::ZeroCopy;
+    /// use std::{io::ErrorKind, net::UdpSocket};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let out = ZeroCopy::<_, Vec<u8>>::new(UdpSocket::bind("127.0.0.1:0")?)?;
+    /// let socket = out.into_inner();
+    /// let again = ZeroCopy::<_, Vec<u8>>::new(socket).unwrap_err();
+    /// assert_eq!(again.kind(), ErrorKind::AlreadyExists);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn into_inner(self) -> S {
         self.socket
     }
@@ -381,6 +394,7 @@ impl<B, L: RecvList> fmt::Debug for Completion<'_, B, L> {
 /// let mut out = ZeroCopy::new(UdpSocket::bind("127.0.0.1:0")?)?;
 /// let error = out.send(vec![7; 70_000]).unwrap_err(); // longer than a datagram can be
 /// assert!(!error.is_full()); // waiting would not help
+/// assert!(!out.is_copying()); // and the socket is as good as before
 /// assert_eq!(error.buffer.map(|buffer| buffer.len()), Some(70_000)); // nothing is lost
 /// # Ok(())
 /// # }

@@ -23,6 +23,7 @@ use crate::{
 ///
 /// socket.enable::<Ipv6FlowInfo>()?;
 /// let flow = Ipv6FlowInfo::new(0, 0x12345)?;
+/// assert_eq!((flow.traffic_class(), flow.label()), (0, 0x12345));
 /// MsgHdr::new().to(socket.local_addr()?).data(b"data").control(flow).send(&socket)?;
 /// let (mut data, mut control) = ([0; 16], ControlBuf::<Ipv6FlowInfo>::new());
 /// assert_eq!(socket.recv_msg(&mut data, &mut control)?.extract(), Some(flow));

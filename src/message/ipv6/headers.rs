@@ -140,6 +140,7 @@ macro_rules! header {
 /// let header = [0, 0, 5, 2, 0, 0, 1, 0]; // router alert, two bytes of padding
 /// let options = Ipv6HopOpts::new(&header)?;
 /// assert_eq!(options.options().collect::<Vec<_>>(), [Ok((5, &[0, 0][..]))]);
+/// assert_eq!(options.next_header(), 0); // of a received one the header that follows
 /// # Ok::<(), ancillary::EncodeError>(())
 /// ```
 ///

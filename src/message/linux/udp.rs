@@ -144,6 +144,14 @@ impl UdpGro {
     }
 
     /// Bytes of one datagram, never 0.
+    ///
+    /// ```
+    /// use ancillary::message::UdpGro;
+    ///
+    /// let data = [7; 3000]; // as `message.segments()` cuts it
+    /// let lengths: Vec<_> = data.chunks(UdpGro(1200).size()).map(<[u8]>::len).collect();
+    /// assert_eq!(lengths, [1200, 1200, 600]);
+    /// ```
     #[must_use]
     pub const fn size(self) -> usize {
         if self.0 == 0 { 1 } else { self.0 as usize }

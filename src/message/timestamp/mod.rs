@@ -42,6 +42,7 @@ use crate::{
 ///
 /// let when = Timestamp::new(86_400, 500_000_000).unwrap();
 /// assert_eq!(when.to_string(), "86400.500000000");
+/// assert_eq!((when.seconds(), when.subsec_nanos()), (86_400, 500_000_000));
 /// assert_eq!(when.to_system_time(), Some(SystemTime::UNIX_EPOCH + Duration::from_millis(86_400_500)));
 /// ```
 ///

@@ -112,6 +112,18 @@ impl PktInfo {
     }
 
     /// The local address, an IPv4-mapped one as IPv4: of the route for IPv4, the destination for IPv6.
+    ///
+    /// ```
+    /// use ancillary::message::{IpPktInfo, PktInfo};
+    /// use std::net::Ipv4Addr;
+    ///
+    /// // As it comes with a multicast: the answer has to leave from an address of this machine.
+    /// let (group, own) = (Ipv4Addr::new(224, 0, 0, 251), Ipv4Addr::new(192, 0, 2, 7));
+    /// let info = PktInfo::V4(IpPktInfo { ifindex: 2, spec_dst: own, addr: group });
+    /// assert_eq!((info.addr(), info.spec_dst()), (group.into(), own.into()));
+    /// # #[cfg(target_os = "linux")]
+    /// assert_eq!(info.reply().map(|source| source.spec_dst()), Some(own.into()));
+    /// ```
     pub fn spec_dst(&self) -> IpAddr {
         match self {
             Self::V4(info) => info.spec_dst.into(),

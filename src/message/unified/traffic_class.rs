@@ -55,6 +55,13 @@ impl Ecn {
     }
 
     /// From the low two bits; the others are ignored.
+    ///
+    /// ```
+    /// use ancillary::message::Ecn;
+    ///
+    /// // The second byte of an IPv4 header, from a capture.
+    /// assert_eq!(Ecn::from_bits(0xbb), Ecn::Ce);
+    /// ```
     pub const fn from_bits(bits: u8) -> Self {
         match bits & 3 {
             0 => Self::NotEct,
