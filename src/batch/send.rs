@@ -54,13 +54,13 @@ impl SendBatch {
     }
 
     /// For so many messages, with room for so many buffers, beside one for each message, and for so many bytes of control
-    /// messages in all: one may need much and the next little. A list of buffers given whole ([`MsgHdr::slices`]) and a [`ControlList`](crate::ControlList) need no
-    /// room.
+    /// messages in all: one may need much and the next little. A list of buffers given whole ([`MsgHdr::slices`]) and a
+    /// [`ControlList`](crate::ControlList) need no room.
     ///
     /// ```
     /// use ancillary::{EncodeError, batch::SendBatch};
     ///
-    /// let mut room = SendBatch::with_room(8, 10, 0); // eight messages, ten buffers in all, no control messages
+    /// let mut room = SendBatch::with_room(8, 8, 0); // eight messages, eight buffers more, no control messages
     /// let mut batch = room.begin();
     /// for count in [7, 3] {
     ///     let mut message = batch.message();
@@ -69,8 +69,9 @@ impl SendBatch {
     ///     }
     ///     message.queue()?;
     /// }
-    /// let full = batch.message().data(b"one more").queue();
-    /// assert!(matches!(full, Err(EncodeError::Slices { .. })));
+    /// batch.message().data(b"its own").queue()?;
+    /// let full = batch.message().data(b"its own").data(b"one more").queue();
+    /// assert_eq!(full, Err(EncodeError::Slices { needed: 2, available: 1 }));
     /// # Ok::<(), EncodeError>(())
     /// ```
     #[must_use]

@@ -173,6 +173,27 @@ impl<L: RecvList> RecvBatch<L> {
 
     /// [`recv_into_async`](Self::recv_into_async) likewise.
     ///
+    /// ```
+    /// use ancillary::batch::RecvBatch;
+    /// use std::{future::poll_fn, io::IoSliceMut};
+    /// use tokio::net::UdpSocket;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
+    /// # let peer = UdpSocket::bind("127.0.0.1:0").await?;
+    /// # let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// # socket.connect(peer.local_addr()?).await?;
+    /// # peer.send_to(b"hello", socket.local_addr()?).await?;
+    /// let (mut batch, mut data) = (RecvBatch::<()>::new(1, 0), [0; 1500]);
+    /// let mut buffers = [IoSliceMut::new(&mut data)];
+    /// poll_fn(|cx| batch.poll_recv_into(cx, &socket, &mut buffers, 1).map_ok(drop)).await?;
+    /// let lengths: Vec<_> = batch.received_into().map(|message| message.len()).collect();
+    /// assert_eq!((&lengths[..], &data[..5]), (&[5][..], &b"hello"[..]));
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As there.

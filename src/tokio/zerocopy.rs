@@ -65,6 +65,33 @@ impl<S: AsyncSocket + Send, B: ZeroCopyBuf + Send> ZeroCopy<S, B> {
 
     /// [`send_with`](Self::send_with), awaited, as [`send_async`](Self::send_async); `header` is asked at every try.
     ///
+    /// ```
+    /// use ancillary::{ControlBuf, ZeroCopy, message::IpTtl};
+    /// use tokio::net::UdpSocket;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
+    /// # let peer = UdpSocket::bind("127.0.0.1:0").await?;
+    /// # let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// # socket.connect(peer.local_addr()?).await?;
+    /// let mut out = ZeroCopy::new(socket)?;
+    /// let mut buffer = Some(vec![7; 1200]);
+    /// out.send_with_async(&mut buffer, |header| {
+    ///     header.control(IpTtl(9));
+    /// })
+    /// .await?;
+    /// assert_eq!((out.pending(), out.resume_async().await?), (1, 0)); // a datagram has no rest
+    ///
+    /// let (mut data, mut control, mut back) = ([0; 64], ControlBuf::<()>::new(), 0);
+    /// while out.pending() > 0 {
+    ///     out.drain_async(&mut data, &mut control, |_completion| back += 1).await?;
+    /// }
+    /// assert_eq!(back, 1);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As there.
@@ -197,6 +224,33 @@ impl<S: AsyncSocket + Send, B: ZeroCopyBuf + Send> ZeroCopy<S, B> {
     }
 
     /// [`send_with_async`](Self::send_with_async) likewise.
+    ///
+    /// ```
+    /// use ancillary::{ZeroCopy, message::IpTtl, tokio::ErrorWait};
+    /// use std::future::poll_fn;
+    /// use tokio::net::UdpSocket;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
+    /// # let peer = UdpSocket::bind("127.0.0.1:0").await?;
+    /// # let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// # socket.connect(peer.local_addr()?).await?;
+    /// let mut out = ZeroCopy::new(&socket)?;
+    /// let (mut buffer, mut errors) = (Some(vec![7; 1200]), ErrorWait::new(&socket));
+    /// let mut free = Vec::new();
+    /// let sent = poll_fn(|cx| {
+    ///     out.poll_send_with(cx, &mut buffer, |header| {
+    ///         header.control(IpTtl(9));
+    ///     })
+    /// });
+    /// assert_eq!(sent.await?, 1200);
+    /// assert_eq!(poll_fn(|cx| out.poll_resume(cx)).await?, 0); // a datagram has no rest
+    /// while poll_fn(|cx| out.poll_wait(cx, &mut errors, |buffer, _copied| free.push(buffer))).await? > 0 {}
+    /// assert_eq!(free.len(), 1);
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
