@@ -24,13 +24,8 @@ impl<'a> Name<'a> {
 
     #[inline(always)]
     pub(crate) fn get(&self) -> Option<&SockAddr> {
-        Some(self.external.unwrap_or(&self.own)).filter(|addr| addr.len() > 0)
-    }
-
-    /// As [`get`](Self::get); on Linux it may be an address of no bytes, which sendmsg(2) takes for none.
-    #[inline(always)]
-    pub(crate) fn for_sendmsg(&self) -> Option<&SockAddr> {
-        if cfg!(linux_like) && self.external.is_some() { self.external } else { self.get() }
+        // An address that somebody has is never empty.
+        self.external.or(Some(&self.own).filter(|own| own.len() > 0))
     }
 
     /// Somebody else's address, and its own storage, which counts if there is none.

@@ -199,7 +199,7 @@ impl<'a> MsgHdr<'a> {
         let sent = if odd {
             Err(None)
         } else {
-            sys::send(&socket, self.name.for_sendmsg(), slices, control, self.flags.bits()).map_err(Some)
+            sys::send(&socket, self.name.get(), slices, control, self.flags.bits()).map_err(Some)
         };
         sent.or_else(|refused| self.send_with_care(socket.as_fd(), refused))
     }

@@ -90,8 +90,6 @@ fn send_copied(
 /// sendto(2), retried when a signal interrupts it.
 #[inline(always)]
 fn sendto(socket: BorrowedFd<'_>, name: Option<&SockAddr>, data: &[u8], flags: c_int) -> io::Result<usize> {
-    // Of no bytes it would not be none to sendto(2), as it is to sendmsg(2).
-    let name = name.filter(|name| name.len() > 0);
     let (name, namelen) = name.map_or((ptr::null(), 0), |name| (name.as_ptr().cast(), name.len()));
     retried(|| {
         // SAFETY: 1. the descriptor is borrowed, hence open; 2. the pointers and lengths come from references that outlive

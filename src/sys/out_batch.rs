@@ -279,7 +279,7 @@ impl<'a> OutSession<'_, 'a> {
         }
         let header = &self.batch.headers.get(index)?.header;
         // SAFETY: a name that is not null points to a SockAddr, of the batch or borrowed for 'a.
-        let name = unsafe { header.msg_name.cast::<SockAddr>().as_ref() }.filter(|name| name.len() > 0);
+        let name = unsafe { header.msg_name.cast::<SockAddr>().as_ref() };
         let control = if header.msg_control.is_null() {
             &[]
         } else {
@@ -354,10 +354,7 @@ impl<'a> Slot<'_, 'a> {
         // SAFETY: a header is there (the invariant of the queue), and the batch is borrowed exclusively.
         let header = unsafe { &mut (*batch.queue.next).header };
         (header.msg_name, header.msg_namelen) = match name {
-            // Linux takes a name of no bytes for none.
-            Some(name) if cfg!(linux_like) || name.len() > 0 => {
-                (name.as_ptr().cast_mut(), name.len() as libc::socklen_t)
-            }
+            Some(name) => (name.as_ptr().cast_mut(), name.len() as libc::socklen_t),
             None if own.len() > 0 => match batch.names.get_mut(index) {
                 Some(name) => {
                     // As a whole: a copy of a length that is not known would keep all of a message in memory.
