@@ -126,10 +126,25 @@ impl Told {
     }
 }
 
-/// Tells a story without faults, then again with each of these in each of these calls: once, in all from there on, every
-/// second and every third (but no error for ever: the story repeats a call until it succeeds). The story returns what
-/// errors it saw, and has looked itself whether anything was lost. No descriptor is left, none closed twice.
+/// Tells a story without faults, then again with each of these in each of these calls: once, in every second from there on,
+/// and in all if it is no error (the story repeats what fails until it succeeds). The story returns what errors it saw, and
+/// has looked itself whether anything was lost. No descriptor is left, none closed twice.
 pub fn everywhere(calls: &'static [Call], faults: &[Fault], story: impl Fn() -> Vec<i32>, check: impl Fn(&Told)) {
+    told_at(&[0, 1, 2], calls, faults, story, check);
+}
+
+/// The same with each fault once: for what begins anew after a failure.
+pub fn once(calls: &'static [Call], faults: &[Fault], story: impl Fn() -> Vec<i32>, check: impl Fn(&Told)) {
+    told_at(&[0], calls, faults, story, check);
+}
+
+fn told_at(
+    steps: &[usize],
+    calls: &'static [Call],
+    faults: &[Fault],
+    story: impl Fn() -> Vec<i32>,
+    check: impl Fn(&Told),
+) {
     thread_local! {
         static SEEN: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
     }
@@ -158,7 +173,7 @@ pub fn everywhere(calls: &'static [Call], faults: &[Fault], story: impl Fn() -> 
         assert!(errors.is_empty() && made > 0, "{errors:?} {made}");
         for &fault in faults {
             for first in 0..made {
-                for every in [0, 1, 2, 3] {
+                for &every in steps {
                     if every == 1 && matches!(fault, Fault::Error(_)) {
                         continue;
                     }

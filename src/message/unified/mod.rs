@@ -29,9 +29,12 @@ fn set_both<V4: RecvControl, V6: RecvControl>(socket: BorrowedFd<'_>, on: bool) 
         return V4::set_enabled(socket, on);
     }
     V6::set_enabled(socket, on)?;
-    // A system that refuses IPv4 options here has no IPv4 traffic on this socket either.
-    let _ = V4::set_enabled(socket, on);
-    Ok(())
+    match V4::set_enabled(socket, on) {
+        // Any other failure would leave the messages of IPv4 out in silence.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOMEM | libc::ENOBUFS)) => Err(error),
+        // A system that refuses IPv4 options here has no IPv4 traffic on this socket either.
+        _ => Ok(()),
+    }
 }
 
 /// Encodes for the destination's family, or for both if it is not known: the other level is ignored.
