@@ -130,15 +130,27 @@ impl Told {
 /// and in all if it is no error (the story repeats what fails until it succeeds). The story returns what errors it saw, and
 /// has looked itself whether anything was lost. No descriptor is left, none closed twice.
 pub fn everywhere(calls: &'static [Call], faults: &[Fault], story: impl Fn() -> Vec<i32>, check: impl Fn(&Told)) {
-    told_at(&[0, 1, 2], calls, faults, story, check);
+    told_at(&[], &[0, 1, 2], calls, faults, story, check);
 }
 
 /// The same with each fault once: for what begins anew after a failure.
 pub fn once(calls: &'static [Call], faults: &[Fault], story: impl Fn() -> Vec<i32>, check: impl Fn(&Told)) {
-    told_at(&[0], calls, faults, story, check);
+    told_at(&[], &[0], calls, faults, story, check);
+}
+
+/// The same as [`everywhere`] where these calls always go wrong.
+pub fn everywhere_where(
+    always: &'static [(Call, Fault)],
+    calls: &'static [Call],
+    faults: &[Fault],
+    story: impl Fn() -> Vec<i32>,
+    check: impl Fn(&Told),
+) {
+    told_at(always, &[0, 1, 2], calls, faults, story, check);
 }
 
 fn told_at(
+    always: &'static [(Call, Fault)],
     steps: &[usize],
     calls: &'static [Call],
     faults: &[Fault],
@@ -152,6 +164,9 @@ fn told_at(
         SEEN.set((0, 0));
         let before = open_count();
         let plan = move |call: Call| {
+            if let Some((_, fault)) = always.iter().find(|(one, _)| *one == call) {
+                return Some(*fault);
+            }
             let (seen, count) = SEEN.get();
             if !calls.contains(&call) {
                 return None;
