@@ -28,7 +28,8 @@ const NONE: &[(Call, Fault)] =
     &[(Call::SendMmsg, Fault::Error(libc::ENOSYS)), (Call::RecvMmsg, Fault::Error(libc::ENOSYS))];
 
 fn faults(more: &[Fault]) -> Vec<Fault> {
-    let errors = [libc::EINTR, libc::EAGAIN, libc::ENOBUFS, libc::ENOMEM, libc::ECONNREFUSED, libc::EMSGSIZE, libc::EPIPE];
+    let errors =
+        [libc::EINTR, libc::EAGAIN, libc::ENOBUFS, libc::ENOMEM, libc::ECONNREFUSED, libc::EMSGSIZE, libc::EPIPE];
     errors.into_iter().map(Fault::Error).chain(more.iter().copied()).collect()
 }
 
@@ -36,7 +37,8 @@ fn faults(more: &[Fault]) -> Vec<Fault> {
 fn sends(kind: SockType) -> Vec<i32> {
     let ((a, b), fds) = (pair(kind), numbered(7));
     a.set_nonblocking(true).unwrap();
-    let texts: Vec<String> = (0..8).map(|k| format!("message {k} {}", "x".repeat(if k == 7 { 500 } else { k }))).collect();
+    let texts: Vec<String> =
+        (0..8).map(|k| format!("message {k} {}", "x".repeat(if k == 7 { 500 } else { k }))).collect();
     let mut room = SendBatch::new(8);
     let mut batch = room.begin();
     for (k, text) in texts.iter().enumerate() {
@@ -97,10 +99,16 @@ fn the_rest_of_a_message_goes_once_whatever_call_fails() {
     ];
     for always in CUT {
         let faults = faults(&[Fault::Short(1), Fault::Short(4)]);
-        everywhere_where(always, SENDS, &faults, || sends(SockType::Stream), |told| match told.fault {
-            Fault::Error(libc::EAGAIN) => told.no_other(), // behind others it is not told
-            _ => told.each_once(),
-        });
+        everywhere_where(
+            always,
+            SENDS,
+            &faults,
+            || sends(SockType::Stream),
+            |told| match told.fault {
+                Fault::Error(libc::EAGAIN) => told.no_other(), // behind others it is not told
+                _ => told.each_once(),
+            },
+        );
     }
 }
 

@@ -283,9 +283,11 @@ fn an_error_that_is_looked_into_keeps_its_number() {
         let (a, b) = calm(|| (bound(V4), bound(V4)));
         let to = b.local_addr().unwrap();
         until_ok(&mut errors, || MsgHdr::new().to(to).data(b"x").control(HopLimit(9)).send(&a));
-        until_ok(&mut errors, || MsgHdr::new().to(to).data(b"x").send_all(&a).inspect_err(|error| {
-            assert_eq!(cause::<ancillary::FamilyError>(error), None);
-        }));
+        until_ok(&mut errors, || {
+            MsgHdr::new().to(to).data(b"x").send_all(&a).inspect_err(|error| {
+                assert_eq!(cause::<ancillary::FamilyError>(error), None);
+            })
+        });
         assert_eq!(arrived(&b).len(), 2);
         errors
     };

@@ -71,7 +71,12 @@ fn long_message(anew: bool) -> Vec<i32> {
 #[test]
 fn of_a_long_message_exactly_what_was_said_has_gone_whatever_call_fails() {
     for anew in [false, true] {
-        everywhere(&[Call::SendMsg, Call::SendTo], &faults(&[1, 777, 4096]), || long_message(anew), |told| told.each_once());
+        everywhere(
+            &[Call::SendMsg, Call::SendTo],
+            &faults(&[1, 777, 4096]),
+            || long_message(anew),
+            |told| told.each_once(),
+        );
     }
 }
 
@@ -99,7 +104,11 @@ fn frame() -> Vec<i32> {
         }
         Err(error) => {
             let whole = exact.received().div_ceil(4);
-            assert_eq!((control.fds().count(), open_count() - BEFORE.get()), (whole, whole), "one with each first byte");
+            assert_eq!(
+                (control.fds().count(), open_count() - BEFORE.get()),
+                (whole, whole),
+                "one with each first byte"
+            );
             assert!(data.iter().zip(b"abcd".iter().cycle()).take(exact.received()).all(|(a, b)| a == b));
             Err(error)
         }

@@ -1,13 +1,18 @@
-//! Calls for addresses and options that neither std nor nix nor socket2 can say.
+//! Calls for addresses, options and signals that neither std nor nix nor socket2 can say.
 
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
     ptr,
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use ancillary::SockAddr;
-use nix::libc;
+use nix::{
+    libc,
+    sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
+    unistd::Pid,
+};
 
 /// The two structures that need one: `struct sockaddr_can` and `struct sockaddr_vm`.
 fn name(addr: &SockAddr) -> (*const libc::sockaddr, libc::socklen_t) {
@@ -76,4 +81,29 @@ pub fn option_bytes<const N: usize>(socket: impl AsFd, (level, name): (i32, i32)
 /// Whether such an option is set.
 pub fn is_on(socket: &impl AsFd, option: (i32, i32)) -> bool {
     int_option(socket, option).unwrap() == 1
+}
+
+static SIGNALS: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn count(_: i32) {
+    SIGNALS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Counts SIGUSR1 from now on, by a handler without `SA_RESTART`: what waits in the kernel ends with EINTR.
+pub fn count_signals() {
+    let action = SigAction::new(SigHandler::Handler(count), SaFlags::empty(), SigSet::empty());
+    // SAFETY: the handler does what is allowed in one: it adds to an atomic number.
+    unsafe { sigaction(Signal::SIGUSR1, &action) }.unwrap();
+}
+
+/// How many came.
+pub fn signals() -> usize {
+    SIGNALS.load(Ordering::Relaxed)
+}
+
+/// Sends SIGUSR1 to one thread of this process (tgkill(2)).
+pub fn signal_thread(thread: Pid) {
+    let process = nix::unistd::getpid().as_raw();
+    // SAFETY: numbers alone; no memory is touched.
+    checked(unsafe { libc::syscall(libc::SYS_tgkill, process, thread.as_raw(), libc::SIGUSR1) } as i32).unwrap();
 }

@@ -119,7 +119,10 @@ impl Told {
     pub fn no_other(&self) {
         match self.fault {
             Fault::Error(number) if number != libc::EINTR => {
-                assert!(self.errors.len() <= self.count && self.errors.iter().all(|error| *error == number), "{self:?}");
+                assert!(
+                    self.errors.len() <= self.count && self.errors.iter().all(|error| *error == number),
+                    "{self:?}"
+                );
             }
             _ => self.each_once(),
         }
