@@ -2,10 +2,7 @@
 
 use std::{
     io,
-    os::{
-        fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd},
-        unix::net::UnixStream,
-    },
+    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd},
 };
 
 use nix::libc;
@@ -58,7 +55,7 @@ pub struct Got {
 }
 
 impl Got {
-    pub fn more(&mut self, socket: &UnixStream) {
+    pub fn more(&mut self, socket: impl AsFd) {
         for (bytes, fds) in arrived(socket) {
             self.bytes.extend(bytes);
             self.fds.extend(fds);
