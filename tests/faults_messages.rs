@@ -15,18 +15,19 @@ use std::{
 
 use ancillary::{
     ControlBuf, MsgHdr, MsgHdrMut, SocketExt,
-    message::{ExtendedError, HopLimit, PktInfo, ScmRights, Timestamp, TrafficClass},
+    message::{Credentials, ExtendedError, HopLimit, PktInfo, ScmRights, Timestamp, TrafficClass},
     pinned::SendMsg,
 };
 use common::{
     again::until_ok,
-    cause, open_count,
+    cause, no_leak, open_count,
     pairs::{KINDS, V4, addrs, bound, closed, pair},
     pipes::{contents, names, numbered},
 };
 use faulty::{
     Call, Fault, calm, everywhere, once,
     peer::{Got, arrived},
+    under,
 };
 use nix::{libc, sys::socket::SockType};
 
@@ -292,4 +293,25 @@ fn an_error_that_is_looked_into_keeps_its_number() {
         errors
     };
     everywhere(SENDS, &faults, story, |told| told.each_once());
+}
+
+/// A receive that claims success and has written nothing: what the buffer held before does not look new.
+#[test]
+fn a_claim_of_success_brings_nothing_of_the_last_message() {
+    no_leak(|| {
+        for kind in KINDS {
+            let ((a, b), mut control) = (pair(kind), ControlBuf::<Credentials>::new());
+            b.enable::<Credentials>().unwrap();
+            let mut data = [0; 4];
+            for round in 0..3 {
+                a.send_fds(b"data", &numbered(2)).unwrap();
+                let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+                assert_eq!(message.extract(), Some(Credentials::own()));
+                assert_eq!(message.take_fds().take(round).count(), round);
+                let plan = |call| (call == Call::RecvMsg).then_some(Fault::Claims(0));
+                let message = under(plan, || b.recv_msg(&mut data, &mut control)).unwrap();
+                assert_eq!((message.cmsgs().count(), message.fds().count(), message.extract()), (0, 0, None));
+            }
+        }
+    });
 }

@@ -133,6 +133,7 @@ pub unsafe extern "C" fn recvmsg(socket: c_int, header: *mut msghdr, flags: c_in
     let most = match told(Call::RecvMsg) {
         Some(Fault::Error(number)) => return fail(number) as isize,
         Some(Fault::Short(most)) => most,
+        Some(Fault::Claims(bytes)) => return bytes as isize,
         // SAFETY: the caller's promise.
         _ => return unsafe { libc::syscall(libc::SYS_recvmsg, socket, header, flags) as isize },
     };
@@ -162,6 +163,7 @@ pub unsafe extern "C" fn recvmmsg(
     let count = match told(Call::RecvMmsg) {
         Some(Fault::Error(number)) => return fail(number),
         Some(Fault::Few(most)) => count.min(most as c_uint),
+        Some(Fault::Claims(messages)) => return messages as c_int,
         _ => count,
     };
     // SAFETY: the caller's promise.

@@ -46,6 +46,8 @@ pub enum Fault {
     Few(usize),
     /// So many messages, and so many bytes of the next one: for streams.
     Cut(usize, usize),
+    /// It is not made, and returns this: a system that claims what it has not done.
+    Claims(usize),
 }
 
 type Plan = Box<dyn FnMut(Call) -> Option<Fault>>;
