@@ -133,7 +133,7 @@ fn receives(kind: SockType) -> Vec<i32> {
                 let result = if turn % 2 == 0 {
                     batch.recv(&b).map(|messages| {
                         // What is left in it is closed later.
-                        messages.for_each(|mut m| each(&m.data().to_vec(), &mut m.take_fds().take(1)));
+                        messages.for_each(|mut m| each(m.data(), &mut m.take_fds().take(1)));
                     })
                 } else {
                     let mut lens = Vec::new();

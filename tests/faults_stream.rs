@@ -46,9 +46,9 @@ fn pattern(len: usize) -> Vec<u8> {
 
 /// More slices than two calls take, in one header or in a new one for each attempt.
 fn long_message(anew: bool) -> Vec<i32> {
-    let ((a, b), fds, data) = (stream(), numbered(2), pattern(9_001));
+    let ((a, b), fds, data) = (stream(), numbered(2), pattern(2_501));
     a.set_nonblocking(true).unwrap();
-    let slices: Vec<_> = data.chunks(4).map(IoSlice::new).collect();
+    let slices: Vec<_> = data.chunks(1).map(IoSlice::new).collect();
     let (mut errors, mut got, mut sent) = (Vec::new(), Got::default(), 0);
     let mut header = MsgHdr::new();
     header.slices(&slices).control(ScmRights::new(&fds));
@@ -71,12 +71,7 @@ fn long_message(anew: bool) -> Vec<i32> {
 #[test]
 fn of_a_long_message_exactly_what_was_said_has_gone_whatever_call_fails() {
     for anew in [false, true] {
-        everywhere(
-            &[Call::SendMsg, Call::SendTo],
-            &faults(&[1, 777, 4096]),
-            || long_message(anew),
-            |told| told.each_once(),
-        );
+        everywhere(&[Call::SendMsg, Call::SendTo], &faults(&[1, 777]), || long_message(anew), |told| told.each_once());
     }
 }
 

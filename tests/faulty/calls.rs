@@ -21,7 +21,7 @@ fn fail(number: c_int) -> c_int {
 /// * the entries of the header may be read
 unsafe fn cut(header: &msghdr, mut most: usize) -> Vec<iovec> {
     // SAFETY: the caller's promise.
-    let slices = unsafe { std::slice::from_raw_parts(header.msg_iov, header.msg_iovlen as usize) };
+    let slices = unsafe { std::slice::from_raw_parts(header.msg_iov, header.msg_iovlen) };
     let mut list = Vec::new();
     for slice in slices {
         let len = slice.iov_len.min(most);
@@ -60,7 +60,7 @@ pub unsafe extern "C" fn sendto(
 unsafe fn send_some(socket: c_int, header: &msghdr, most: usize, flags: c_int) -> isize {
     // SAFETY: the caller's promise.
     let mut list = unsafe { cut(header, most) };
-    let short = msghdr { msg_iov: list.as_mut_ptr(), msg_iovlen: list.len() as _, ..*header };
+    let short = msghdr { msg_iov: list.as_mut_ptr(), msg_iovlen: list.len(), ..*header };
     // SAFETY: the caller's promise; the list outlives the call.
     unsafe { libc::syscall(libc::SYS_sendmsg, socket, &raw const short, flags) as isize }
 }
@@ -142,7 +142,7 @@ pub unsafe extern "C" fn recvmsg(socket: c_int, header: *mut msghdr, flags: c_in
     // SAFETY: the caller's promise.
     let mut list = unsafe { cut(header, most) };
     let all = (header.msg_iov, header.msg_iovlen);
-    (header.msg_iov, header.msg_iovlen) = (list.as_mut_ptr(), list.len() as _);
+    (header.msg_iov, header.msg_iovlen) = (list.as_mut_ptr(), list.len());
     // SAFETY: the caller's promise; the list outlives the call.
     let received = unsafe { libc::syscall(libc::SYS_recvmsg, socket, &raw mut *header, flags) as isize };
     (header.msg_iov, header.msg_iovlen) = all;

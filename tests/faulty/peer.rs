@@ -22,7 +22,7 @@ fn one(socket: RawFd) -> Option<(Vec<u8>, Vec<String>)> {
     // SAFETY: integers and pointers; all zero is a value of each.
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
     (header.msg_iov, header.msg_iovlen) = (&mut slice, 1);
-    (header.msg_control, header.msg_controllen) = (control.as_mut_ptr().cast(), size_of_val(&control) as _);
+    (header.msg_control, header.msg_controllen) = (control.as_mut_ptr().cast(), size_of_val(&control));
     // SAFETY: the descriptor is borrowed by the caller; the header describes two buffers that outlive the call.
     let len = unsafe { libc::recvmsg(socket, &mut header, libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC) };
     if len < 0 {
@@ -34,7 +34,7 @@ fn one(socket: RawFd) -> Option<(Vec<u8>, Vec<String>)> {
     data.truncate(len as usize);
     // One message of descriptors at most is here: a length, SOL_SOCKET and SCM_RIGHTS in the next word, the numbers.
     let mut fds = Vec::new();
-    if header.msg_controllen as usize > 0 {
+    if header.msg_controllen > 0 {
         assert_eq!(control[1].to_ne_bytes()[..], [1i32, 1].map(i32::to_ne_bytes).concat());
         let numbers: Vec<u8> = control[2..].iter().flat_map(|word| word.to_ne_bytes()).collect();
         for number in numbers[..control[0] as usize - 16].chunks_exact(4) {
