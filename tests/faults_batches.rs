@@ -64,6 +64,7 @@ fn sends(kind: SockType) -> Vec<i32> {
         }
         let fds = (0..begun).filter(|k| *k != 4).count();
         assert!(got == Got { bytes: expected.into(), fds: names(0..fds) }, "{batch:?}: {got:?}");
+        assert!(!matches!(result, Ok(0)), "nothing has gone, and nobody says why");
         match result {
             Ok(_) if batch.sent() < 8 => Err(std::io::Error::from_raw_os_error(0)),
             result => result,
