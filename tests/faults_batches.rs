@@ -76,6 +76,7 @@ fn sends(kind: SockType) -> Vec<i32> {
 
 const SENDS: &[Call] = &[Call::SendMmsg, Call::SendMsg, Call::SendTo];
 
+/// FI01
 #[test]
 fn of_a_batch_exactly_what_was_said_has_gone_whatever_call_fails() {
     for kind in KINDS {
@@ -90,7 +91,7 @@ fn of_a_batch_exactly_what_was_said_has_gone_whatever_call_fails() {
     everywhere_where(NONE, SENDS, &[Fault::Short(1), Fault::Short(9)], || sends(kind), |told| told.no_other());
 }
 
-/// What follows of a message that a stream took a part of, has errors of its own: told once, by this call or the next.
+/// FI01: What follows of a message that a stream took a part of, has errors of its own: told once, by this call or the next.
 #[test]
 fn the_rest_of_a_message_goes_once_whatever_call_fails() {
     const CUT: [&[(Call, Fault)]; 3] = [
@@ -171,6 +172,7 @@ fn receives(kind: SockType) -> Vec<i32> {
     errors
 }
 
+/// FI02
 #[test]
 fn of_batches_that_arrive_nothing_is_lost_whatever_call_fails() {
     let calls = &[Call::RecvMmsg, Call::RecvMsg];

@@ -82,6 +82,7 @@ fn sends(kind: SockType) -> Vec<i32> {
     errors
 }
 
+/// FI01
 #[test]
 fn a_send_that_fails_has_sent_nothing() {
     let more = [libc::EMSGSIZE, libc::ECONNREFUSED, libc::EPIPE, libc::ECONNRESET, libc::EINVAL, libc::ETOOMANYREFS];
@@ -158,6 +159,7 @@ fn receives(kind: SockType) -> Vec<i32> {
     errors
 }
 
+/// FI02
 #[test]
 fn a_receive_that_fails_has_taken_nothing() {
     for kind in KINDS {
@@ -237,6 +239,7 @@ fn queue() -> Vec<i32> {
     errors
 }
 
+/// FI02
 #[test]
 fn an_entry_of_the_error_queue_is_read_once_whatever_call_fails() {
     let faults = errors(&[]);

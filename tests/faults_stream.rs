@@ -68,6 +68,7 @@ fn long_message(anew: bool) -> Vec<i32> {
     errors
 }
 
+/// FI01
 #[test]
 fn of_a_long_message_exactly_what_was_said_has_gone_whatever_call_fails() {
     for anew in [false, true] {
@@ -117,6 +118,7 @@ thread_local! {
     static BEFORE: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
+/// FI02
 #[test]
 fn of_a_frame_nothing_is_lost_whatever_call_fails() {
     let story = || {
@@ -156,6 +158,7 @@ fn queues() -> Vec<i32> {
     errors
 }
 
+/// FI01
 #[test]
 fn of_queues_exactly_what_was_said_has_gone_whatever_call_fails() {
     everywhere(&[Call::SendMsg, Call::SendTo], &faults(&[1, 100]), queues, |told| told.each_once());
@@ -193,6 +196,7 @@ fn writes() -> Vec<i32> {
     errors
 }
 
+/// FI01
 #[test]
 fn of_what_is_written_exactly_what_was_said_has_gone_whatever_call_fails() {
     // While there is room, that the socket takes nothing is not told.
@@ -248,6 +252,7 @@ fn reads() -> Vec<i32> {
     errors
 }
 
+/// FI02
 #[test]
 fn of_what_is_read_nothing_is_lost_whatever_call_fails() {
     everywhere(&[Call::RecvMsg], &faults(&[1, 7]), reads, |told| told.each_once());

@@ -67,6 +67,7 @@ fn stream() -> Vec<i32> {
     errors
 }
 
+/// FI01
 #[test]
 fn every_buffer_of_a_connection_comes_back_whatever_call_fails() {
     let mut faults = errors(&[libc::EMSGSIZE]);
@@ -107,6 +108,7 @@ fn datagrams() -> Vec<i32> {
     errors
 }
 
+/// FI01
 #[test]
 fn every_buffer_of_datagrams_comes_back_or_is_kept_whatever_call_fails() {
     everywhere(SENDS, &errors(&[libc::EMSGSIZE, libc::ECONNREFUSED, libc::EPERM]), datagrams, |told| told.each_once());

@@ -115,6 +115,7 @@ async fn queues() -> Vec<i32> {
     panic!("{errors:?}");
 }
 
+/// FI01
 #[test]
 fn what_is_sent_goes_once_whatever_call_fails_and_whenever_it_is_given_up() {
     let calls = &[Call::SendTo, Call::SendMsg, Call::SendMmsg];
@@ -148,6 +149,7 @@ async fn frame() -> Vec<i32> {
     panic!("{errors:?}");
 }
 
+/// FI02
 #[test]
 fn what_is_received_comes_once_whatever_call_fails_and_whenever_it_is_given_up() {
     let faults = [FAULTS[0], FAULTS[1], FAULTS[2], Fault::Short(300)];
