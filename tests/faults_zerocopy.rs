@@ -6,17 +6,17 @@
 mod common;
 mod faulty;
 
-use std::{collections::BTreeSet, fs, io::Read, time::Duration};
+use std::{collections::BTreeSet, error::Error, fs, io::Read, time::Duration};
 
-use ancillary::{MsgHdr, ZeroCopy};
+use ancillary::{ControlBuf, MsgHdr, SocketExt, ZeroCopy, message::ExtendedError, set_option};
 use common::{
     again::until_ok,
     namespace::Namespace,
     no_leak,
-    pairs::{self, V4},
+    pairs::{self, V4, addrs},
     skipped,
 };
-use faulty::{Call, Fault, calm, everywhere, once, peer::arrived};
+use faulty::{Call, Fault, calm, everywhere, once, peer::arrived, under};
 use nix::libc;
 
 const WAIT: Duration = Duration::from_secs(20);
@@ -104,6 +104,7 @@ fn datagrams() -> Vec<i32> {
         let mut returned = |buffer: Vec<u8>| assert!(back.insert(buffer[0]) && buffer == self::buffer(buffer[0]));
         until_ok(&mut errors, || out.wait(WAIT, |buffer, _| returned(buffer)));
     }
+    assert!(kept.is_empty() || out.is_copying(), "for good");
     assert!(kept.len() <= 1 && back.is_disjoint(&kept) && back.len() + kept.len() == 4, "{back:?} {kept:?}");
     errors
 }
@@ -116,6 +117,94 @@ fn every_buffer_of_datagrams_comes_back_or_is_kept_whatever_call_fails() {
     once(&[Call::RecvMsg, Call::Poll], &faults, datagrams, |told| told.each_once());
     // Not knowing the socket's state is no reason to free what the kernel may have.
     once(&[Call::GetSockOpt], &[Fault::Error(libc::ENOBUFS)], datagrams, |told| told.no_other());
+}
+
+/// ENOBUFS of a datagram: the kernel had no memory for it, or, if it was asked to tell of full queues, may have counted it.
+#[test]
+fn a_datagram_without_room_comes_back_unless_full_queues_are_told() {
+    const V4_ERRORS: (i32, i32) = (libc::IPPROTO_IP, libc::IP_RECVERR);
+    const V6_ERRORS: (i32, i32) = (libc::IPPROTO_IPV6, libc::IPV6_RECVERR);
+    no_leak(|| {
+        for addr in addrs("a_datagram_without_room_comes_back_unless_full_queues_are_told") {
+            let options: &[&[(i32, i32)]] = if *addr == V4 {
+                &[&[], &[V4_ERRORS]]
+            } else {
+                &[&[], &[V4_ERRORS], &[V6_ERRORS], &[V4_ERRORS, V6_ERRORS]]
+            };
+            for told in options {
+                let (peer, socket) = pairs::udp(addr);
+                told.iter().for_each(|(level, name)| set_option(&socket, *level, *name, 1).unwrap());
+                let mut out = ZeroCopy::new(socket).unwrap();
+                let plan = |call| SENDS.contains(&call).then_some(Fault::Error(libc::ENOBUFS));
+                let refused = under(plan, || out.send(buffer(1))).unwrap_err();
+                assert!(refused.is_full());
+                assert_eq!(
+                    (refused.buffer.is_none(), out.is_copying()),
+                    (!told.is_empty(), !told.is_empty()),
+                    "{told:?}"
+                );
+                assert_eq!(out.send(buffer(2)).unwrap(), buffer(2).len());
+                assert_eq!(arrived(&peer), [(buffer(2), vec![])]);
+                let mut back = Vec::new();
+                out.wait(WAIT, |buffer, _| back.push(buffer)).unwrap();
+                assert_eq!((back, out.pending()), (vec![buffer(2)], 0));
+            }
+        }
+    });
+}
+
+/// A rest whose call fails where it cannot be known whether it was counted: what is outstanding is not promised any more.
+#[test]
+fn a_rest_that_fails_in_doubt_is_kept() {
+    no_leak(|| {
+        let (_peer, socket) = pairs::tcp(V4);
+        socket.set_nonblocking(true).unwrap();
+        let mut out = ZeroCopy::new(socket).unwrap();
+        let plan = |call| SENDS.contains(&call).then_some(Fault::Short(1000));
+        assert_eq!(under(plan, || out.send(vec![7; 3000])).unwrap(), 1000);
+        assert_eq!((out.unsent(), out.pending()), (2000, 1));
+        // Alone it is a failure that TCP takes the number back of.
+        let plan = |call| SENDS.contains(&call).then_some(Fault::Error(libc::ENOMEM));
+        assert_eq!(under(plan, || out.resume()).unwrap_err().raw_os_error(), Some(libc::ENOMEM));
+        assert_eq!((out.is_copying(), out.unsent(), out.pending()), (false, 2000, 1));
+        let plan = |call| (SENDS.contains(&call) || call == Call::GetSockOpt).then_some(Fault::Error(libc::ENOMEM));
+        assert_eq!(under(plan, || out.resume()).unwrap_err().raw_os_error(), Some(libc::ENOMEM));
+        assert_eq!((out.is_copying(), out.pending()), (true, 0));
+    });
+}
+
+/// One buffer is back, another has a rest to be sent: that is told at once.
+#[test]
+fn waiting_ends_with_the_first_that_comes_back() {
+    no_leak(|| {
+        let (mut peer, socket) = pairs::tcp(V4);
+        let mut out = ZeroCopy::new(socket).unwrap();
+        assert_eq!(out.send(buffer(1)).unwrap(), buffer(1).len());
+        peer.read_exact(&mut buffer(1)).unwrap();
+        let plan = |call| SENDS.contains(&call).then_some(Fault::Short(1000));
+        assert_eq!(under(plan, || out.send(vec![7; 3000])).unwrap(), 1000);
+        let mut back = Vec::new();
+        assert_eq!(out.wait(WAIT, |buffer, _| back.push(buffer)).unwrap(), 1);
+        assert_eq!((back, out.pending()), (vec![buffer(1)], 1));
+        let start = format!("{out:?}");
+        assert!(start.ends_with("pending: 1, a rest behind 1000 bytes }"), "{start}");
+        let refused = out.send(buffer(2)).unwrap_err();
+        assert!(!refused.is_full() && refused.source().is_some());
+        assert_eq!(refused.to_string(), refused.error.to_string());
+        assert_eq!(format!("{refused:?}"), format!("{:?}", refused.error));
+        assert_eq!(out.resume().unwrap(), 2000);
+        assert!(format!("{out:?}").ends_with("pending: 1 }"), "{out:?}");
+        peer.read_exact(&mut [0; 3000]).unwrap();
+        let mut control = ControlBuf::<ExtendedError>::new();
+        while out.pending() > 0 {
+            assert!(out.error_queue().unwrap().wait(WAIT).unwrap());
+            out.drain(&mut [], &mut control, |done| {
+                let text = format!("{done:?}");
+                assert!(text.starts_with("Released { copied: "), "{text}");
+            })
+            .unwrap();
+        }
+    });
 }
 
 /// No memory for completions, for real (`net.core.optmem_max`): ENOBUFS, and the buffer back.

@@ -306,6 +306,16 @@ mod tests {
     }
 
     #[test]
+    fn what_was_copied_is_said_of_those_in_the_range_alone() {
+        let (mut flight, mut said) = (flight(0, "abc"), Vec::new());
+        for (number, copied) in [(1, true), (0, true), (2, false)] {
+            let range = ZeroCopied { first: number, last: number, copied };
+            assert!(flight.complete(range, &mut |buffer, copied| said.push((buffer, copied))));
+        }
+        assert_eq!(said, [('b', true), ('a', true), ('c', false)]);
+    }
+
+    #[test]
     fn what_a_panic_left_behind_is_handed_out_later() {
         let mut flight = flight(0, "abc");
         let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
