@@ -15,11 +15,11 @@ use ancillary::{
 };
 use common::{
     again::until_ok,
-    open_count,
+    no_leak, open_count,
     pairs::{KINDS, pair},
     pipes::{contents, names, numbered},
 };
-use faulty::{Call, Fault, calm, everywhere_where, peer::Got};
+use faulty::{Call, Fault, calm, everywhere_where, peer::Got, under};
 use nix::{libc, sys::socket::SockType};
 
 type Rights = ScmRightsSpace<4>;
@@ -179,8 +179,44 @@ fn of_batches_that_arrive_nothing_is_lost_whatever_call_fails() {
     for kind in KINDS {
         let some = faults(&[Fault::Few(1), Fault::Few(2)]);
         everywhere_where(&[], calls, &some, || receives(kind), |told| told.no_other());
-        everywhere_where(NONE, calls, &faults(&[]), || receives(kind), |told| told.no_other());
+        // One that is found behind messages is told by the next call; that there is nothing more is no error there.
+        everywhere_where(
+            NONE,
+            calls,
+            &faults(&[]),
+            || receives(kind),
+            |told| match told.fault {
+                Fault::Error(libc::EAGAIN) => told.no_other(),
+                _ => told.each_once(),
+            },
+        );
     }
     let kind = SockType::Stream;
     everywhere_where(NONE, calls, &[Fault::Short(1), Fault::Short(3)], || receives(kind), |told| told.no_other());
+}
+
+/// An error that was found behind messages belongs to their socket.
+#[test]
+fn an_error_behind_messages_is_told_by_its_own_socket() {
+    no_leak(|| {
+        let ((a, b), (c, d)) = (pair(SockType::Datagram), pair(SockType::Datagram));
+        let mut batch = RecvBatch::<()>::new(4, 8);
+        a.send_fds(b"one", &numbered(1)).unwrap();
+        c.send_fds(b"another", &numbered(1)).unwrap();
+        d.set_nonblocking(true).unwrap();
+        let mut calls = 0;
+        let plan = move |call| match call {
+            Call::RecvMmsg => Some(Fault::Error(libc::ENOSYS)),
+            _ => {
+                calls += usize::from(call == Call::RecvMsg);
+                (calls == 2).then_some(Fault::Error(libc::ENOBUFS))
+            }
+        };
+        under(plan, || {
+            assert_eq!(batch.recv(&b).unwrap().map(|m| m.len()).collect::<Vec<_>>(), [3]);
+            assert_eq!(batch.recv(&d).unwrap().map(|m| m.len()).collect::<Vec<_>>(), [7]);
+            assert_eq!(batch.recv(&b).unwrap_err().raw_os_error(), Some(libc::ENOBUFS));
+            assert_eq!(batch.recv(&d).unwrap_err().raw_os_error(), Some(libc::EAGAIN), "told once");
+        });
+    });
 }
