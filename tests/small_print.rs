@@ -11,16 +11,20 @@ use std::{
 };
 
 use ancillary::{
-    ControlBuf, MsgHdr, SendFlags, SocketExt,
-    message::ScmRights,
+    ControlBuf, MsgFlags, MsgHdr, MsgHdrMut, RecvFlags, SendFlags, SocketExt,
+    batch::RecvBatch,
+    message::{Credentials, ScmPidfd, ScmRights},
     pinned::SendMsg,
     stream::{FdReader, FdStream, FdStreamError, FdWriter},
 };
 use common::{
-    cause, no_leak,
-    pairs::stream,
+    batches::wait,
+    cause, no_leak, open_count,
+    pairs::{V4, stream, tcp},
     pipes::{contents, names, numbered},
+    skipped,
 };
+use nix::poll::PollFlags;
 
 /// How many bytes and descriptors can be received now.
 fn arrived(socket: &impl AsFd) -> (usize, usize) {
@@ -127,4 +131,67 @@ fn a_message_for_io_uring_has_its_flags_and_says_what_was_copied() {
     }
     let fds = numbered(1);
     assert!(out.set(MsgHdr::new().control(ScmRights::new(&fds)), vec![]).is_ok());
+}
+
+/// The end of a stream is no message that was cut, though what Linux attaches to it did not fit.
+#[test]
+fn the_end_of_a_stream_is_not_cut() {
+    let (a, b) = stream();
+    b.enable::<Credentials>().unwrap();
+    drop(a);
+    let mut batch = RecvBatch::<()>::with_control(3, 8, 0);
+    let found: Vec<_> = batch.recv(&b).unwrap().map(|m| (m.is_eof(), m.flags())).collect();
+    assert_eq!(found, [(true, MsgFlags::CMSG_CLOEXEC)]);
+}
+
+/// Under flags that let a system count what it has not written, nothing old shows (tcp(7): `MSG_TRUNC` throws bytes away).
+#[test]
+fn what_may_be_counted_and_not_written_is_zero() {
+    let (b, mut a) = tcp(V4);
+    let mut data = [7; 8];
+    a.write_all(b"first").unwrap();
+    assert_eq!(MsgHdrMut::new().data(&mut data).recv(&b, &mut ControlBuf::<()>::new()).unwrap().len(), 5);
+    assert_eq!(&data, b"first\x07\x07\x07", "all of it has been written, and no more is touched");
+    a.write_all(b"second").unwrap();
+    let (mut header, mut control) = (MsgHdrMut::new(), ControlBuf::<()>::new());
+    assert_eq!(header.data(&mut data).flags(RecvFlags::TRUNC).recv(&b, &mut control).unwrap().len(), 0);
+    assert_eq!(header.filled().count(), 0);
+    assert_eq!(data, [0; 8]);
+}
+
+/// Out-of-band data is a byte like others, though it comes under a flag of that kind.
+#[test]
+fn urgent_data_is_there() {
+    let (b, a) = tcp(V4);
+    MsgHdr::new().data(b"!").flags(SendFlags::OOB).send(&a).unwrap();
+    wait(&b, PollFlags::POLLPRI);
+    let (mut data, mut control) = ([0; 3], ControlBuf::<()>::new());
+    let mut header = MsgHdrMut::new();
+    let len = header.data(&mut data).flags(RecvFlags::OOB).recv(&b, &mut control).unwrap().len();
+    assert_eq!((len, header.filled().next()), (1, Some(&b"!"[..])));
+}
+
+/// Of what comes with every call of a frame the last is kept, of each kind: none pushes out another.
+#[test]
+fn a_frame_keeps_the_last_of_each_kind() {
+    no_leak(|| {
+        let (a, b) = stream();
+        b.enable::<Credentials>().unwrap();
+        if !b.try_enable::<ScmPidfd>().unwrap() {
+            return skipped("SKIPPED a_frame_keeps_the_last_of_each_kind: SO_PASSPIDFD");
+        }
+        let before = open_count();
+        for _ in 0..3 {
+            a.send_fds(b"ab", &numbered(1)).unwrap();
+        }
+        let (mut data, mut control) = ([0; 6], ControlBuf::<Credentials>::new());
+        let mut message = b.recv_exact(&mut data, &mut control).unwrap();
+        assert_eq!((message.extract(), message.cmsgs().count()), (Some(Credentials::own()), 5));
+        let pidfd = message.take_pidfd().unwrap().expect("one of them");
+        assert_eq!(open_count(), before + 4, "three that were sent, and one of three of the process");
+        assert!(
+            std::fs::read_link(format!("/proc/self/fd/{}", pidfd.as_raw_fd())).unwrap().ends_with("anon_inode:[pidfd]")
+        );
+        assert_eq!(contents(message.take_fds()), ["0"; 3]);
+    });
 }

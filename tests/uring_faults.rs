@@ -208,3 +208,24 @@ fn many_messages_are_there_after_their_receive_was_cancelled() {
         messages.release().unwrap();
     });
 }
+
+#[test]
+fn a_receive_for_many_messages_is_taken_back() {
+    no_leak(|| {
+        let test = "a_receive_for_many_messages_is_taken_back";
+        let Some(ring) = Ring::new(test) else { return };
+        let mut messages = RecvMsgMulti::<()>::new(2, 8);
+        if !ring.register(test, &mut messages) {
+            return;
+        }
+        for _ in 0..2 {
+            messages.start().unwrap();
+            assert_eq!(messages.requests(), 1);
+            // No request is made of it.
+            messages.withdraw();
+            assert_eq!(messages.requests(), 0);
+        }
+        ring.unregister();
+        messages.release().unwrap();
+    });
+}
