@@ -23,7 +23,11 @@ use common::{
     pairs::stream,
     pipes::{contents, names, numbered},
 };
-use faulty::{Call, Fault, calm, everywhere, peer::Got};
+use faulty::{
+    Call, Fault, calm, everywhere,
+    peer::{Got, arrived},
+    under,
+};
 use nix::libc;
 
 const ERRORS: [Fault; 7] = [
@@ -203,6 +207,41 @@ fn of_what_is_written_exactly_what_was_said_has_gone_whatever_call_fails() {
     everywhere(&[Call::SendMsg, Call::SendTo], &faults(&[1, 50]), writes, |told| match told.fault {
         Fault::Error(libc::EAGAIN) => told.no_other(),
         _ => told.each_once(),
+    });
+}
+
+/// The queue of bytes wraps around behind its first one: what follows ends at the descriptor all the same.
+#[test]
+fn a_queue_in_two_pieces_ends_before_the_next_descriptor() {
+    no_leak(|| {
+        for left in 1..8 {
+            let ((a, b), mut out) = (stream(), FdWriter::new());
+            a.set_nonblocking(true).unwrap();
+            out.push(b"01234567"); // all that there is room for at first
+            let mut calls = 0;
+            let plan = move |_| {
+                calls += 1;
+                Some(if calls == 1 { Fault::Short(8 - left) } else { Fault::Error(libc::EAGAIN) })
+            };
+            assert_eq!(under(plan, || out.flush(&a)).unwrap_err().raw_os_error(), Some(libc::EAGAIN));
+            assert_eq!(out.pending(), left);
+            out.push(&b"abcdefg"[..8 - left - 1]);
+            out.queue(b"!", numbered(1)).unwrap();
+            assert_eq!(arrived(&b), [(b"01234567"[..8 - left].to_vec(), vec![])]);
+            let mut lens = Vec::new();
+            while out.pending() > 0 {
+                let pending = out.pending();
+                let mut first = true;
+                let plan = move |call| {
+                    let again = call != Call::GetSockOpt && !std::mem::replace(&mut first, false);
+                    again.then_some(Fault::Error(libc::EAGAIN))
+                };
+                let _ = under(plan, || out.flush(&a));
+                lens.push((pending - out.pending(), out.pending_fds()));
+                assert!(lens.len() < 9);
+            }
+            assert_eq!(lens, [(7, 1), (1, 0)], "{left}");
+        }
     });
 }
 

@@ -13,14 +13,14 @@ use std::{
 use ancillary::{
     ControlBuf, MsgFlags, MsgHdr, MsgHdrMut, RecvFlags, SendFlags, SocketExt,
     batch::RecvBatch,
-    message::{Credentials, ScmPidfd, ScmRights},
+    message::{Credentials, ScmPidfd, ScmRights, ScmRightsSpace},
     pinned::SendMsg,
     stream::{FdReader, FdStream, FdStreamError, FdWriter},
 };
 use common::{
     batches::wait,
     cause, no_leak, open_count,
-    pairs::{V4, stream, tcp},
+    pairs::{V4, datagrams, stream, tcp},
     pipes::{contents, names, numbered},
     skipped,
 };
@@ -193,5 +193,25 @@ fn a_frame_keeps_the_last_of_each_kind() {
             std::fs::read_link(format!("/proc/self/fd/{}", pidfd.as_raw_fd())).unwrap().ends_with("anon_inode:[pidfd]")
         );
         assert_eq!(contents(message.take_fds()), ["0"; 3]);
+    });
+}
+
+/// What the end of a stream leaves is ready for another socket: all of its room.
+#[test]
+fn after_the_end_a_batch_has_all_its_room() {
+    no_leak(|| {
+        let mut batch = RecvBatch::<ScmRightsSpace<2>>::new(3, 8);
+        for round in 0..3 {
+            let ((a, b), (c, d)) = (stream(), datagrams());
+            drop(a);
+            let end: Vec<_> = batch.recv(&b).unwrap().map(|m| m.is_eof()).collect();
+            assert_eq!(end, [true]);
+            let before = open_count();
+            for _ in 0..3 {
+                assert_eq!(c.send_fds(&[round], &numbered(2)).unwrap(), 1);
+            }
+            let found: Vec<_> = batch.recv(&d).unwrap().map(|m| (m.data()[0], m.flags(), m.fds().count())).collect();
+            assert_eq!((found, open_count()), (vec![(round, MsgFlags::CMSG_CLOEXEC, 2); 3], before + 6));
+        }
     });
 }

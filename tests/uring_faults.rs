@@ -229,3 +229,21 @@ fn a_receive_for_many_messages_is_taken_back() {
         messages.release().unwrap();
     });
 }
+
+/// Buffers that the kernel does not have are freed with their owner.
+#[test]
+fn buffers_that_nobody_else_has_are_freed() {
+    let size = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
+    };
+    no_leak(|| {
+        let before = size();
+        for _ in 0..1000 {
+            let mut messages = RecvMsgMulti::<()>::new(16, 65_536);
+            messages.recycle();
+        }
+        assert!(size() < before + 200_000, "of a gigabyte, in kB: {}", size() - before);
+    });
+}
