@@ -81,94 +81,106 @@ fn a_stream_gives_its_halves_and_flushes_as_a_writer() {
 
 #[test]
 fn a_writer_gathers_up_to_its_capacity_and_no_byte_more() {
-    let (a, b) = stream();
-    for (mut out, capacity) in [(FdWriter::new(), 8192), (FdWriter::new().with_capacity(8), 8)] {
-        // Full to the last byte: nothing has to go.
-        assert_eq!(out.write(&a, &vec![1; capacity - 5]).unwrap(), capacity - 5);
-        assert_eq!(out.write(&a, &[2; 5]).unwrap(), 5);
-        assert_eq!((out.pending(), arrived(&b)), (capacity, (0, 0)));
-        // One more: those go, and it waits.
-        assert_eq!(out.write(&a, &[3]).unwrap(), 1);
-        assert_eq!((out.pending(), arrived(&b)), (1, (capacity, 0)));
-        out.flush(&a).unwrap();
-        assert_eq!(arrived(&b), (1, 0));
-        // As many at once: from where they stand.
-        assert_eq!(out.write(&a, &vec![4; capacity]).unwrap(), capacity);
-        assert_eq!((out.pending(), arrived(&b)), (0, (capacity, 0)));
-    }
+    no_leak(|| {
+        let (a, b) = stream();
+        for (mut out, capacity) in [(FdWriter::new(), 8192), (FdWriter::new().with_capacity(8), 8)] {
+            // Full to the last byte: nothing has to go.
+            assert_eq!(out.write(&a, &vec![1; capacity - 5]).unwrap(), capacity - 5);
+            assert_eq!(out.write(&a, &[2; 5]).unwrap(), 5);
+            assert_eq!((out.pending(), arrived(&b)), (capacity, (0, 0)));
+            // One more: those go, and it waits.
+            assert_eq!(out.write(&a, &[3]).unwrap(), 1);
+            assert_eq!((out.pending(), arrived(&b)), (1, (capacity, 0)));
+            out.flush(&a).unwrap();
+            assert_eq!(arrived(&b), (1, 0));
+            // As many at once: from where they stand.
+            assert_eq!(out.write(&a, &vec![4; capacity]).unwrap(), capacity);
+            assert_eq!((out.pending(), arrived(&b)), (0, (capacity, 0)));
+        }
+    });
 }
 
 #[test]
 fn a_buffer_that_is_not_consumed_doubles() {
-    let (mut a, b) = stream();
-    a.write_all(&[7; 1000]).unwrap();
-    let mut incoming = FdReader::new().with_capacity(16);
-    let came = [(); 5].map(|()| incoming.fill(&b).unwrap());
-    assert_eq!((came, incoming.buffer()), ([16, 16, 32, 64, 128], &[7; 256][..]));
+    no_leak(|| {
+        let (mut a, b) = stream();
+        a.write_all(&[7; 1000]).unwrap();
+        let mut incoming = FdReader::new().with_capacity(16);
+        let came = [(); 5].map(|()| incoming.fill(&b).unwrap());
+        assert_eq!((came, incoming.buffer()), ([16, 16, 32, 64, 128], &[7; 256][..]));
+    });
 }
 
 #[test]
 fn a_message_for_io_uring_has_its_flags_and_says_what_was_copied() {
-    let mut out = SendMsg::new();
-    let mut header = MsgHdr::new();
-    header.flags(SendFlags::DONTWAIT);
-    // As many pieces as a call takes, and one more.
-    out.set(&header, vec![vec![1u8]; 1024]).unwrap();
-    let refused = out.set(&header, vec![vec![1u8]; 1025]).unwrap_err();
-    assert_eq!((refused.buffer.map(|pieces| pieces.len()), out.start().is_err()), (Some(1025), true));
-    assert_eq!(out.flags(), (SendFlags::NOSIGNAL | SendFlags::DONTWAIT).bits() as u32);
-    // What the kernel says of a send without a copy: first its result, then whether it copied after all, in the sign.
-    const MORE: u32 = 1 << 1; // IORING_CQE_F_MORE
-    const NOTIF: u32 = 1 << 3;
-    for (notified, copied) in [(0, false), (1, false), (i32::MIN, true)] {
-        out.set(&header, vec![vec![1u8]; 3]).unwrap();
-        assert!(!out.was_copied());
-        // No request is made of it: the completions are this test's own.
-        out.start().unwrap();
-        assert_eq!((out.complete(3, MORE).unwrap(), out.is_in_flight()), (3, true));
-        assert_eq!((out.complete(notified, NOTIF).unwrap(), out.is_in_flight()), (3, false));
-        assert_eq!((out.was_copied(), out.buffer().map(Vec::len)), (copied, Some(3)));
-    }
-    let fds = numbered(1);
-    assert!(out.set(MsgHdr::new().control(ScmRights::new(&fds)), vec![]).is_ok());
+    no_leak(|| {
+        let mut out = SendMsg::new();
+        let mut header = MsgHdr::new();
+        header.flags(SendFlags::DONTWAIT);
+        // As many pieces as a call takes, and one more.
+        out.set(&header, vec![vec![1u8]; 1024]).unwrap();
+        let refused = out.set(&header, vec![vec![1u8]; 1025]).unwrap_err();
+        assert_eq!((refused.buffer.map(|pieces| pieces.len()), out.start().is_err()), (Some(1025), true));
+        assert_eq!(out.flags(), (SendFlags::NOSIGNAL | SendFlags::DONTWAIT).bits() as u32);
+        // What the kernel says of a send without a copy: first its result, then whether it copied after all, in the sign.
+        const MORE: u32 = 1 << 1; // IORING_CQE_F_MORE
+        const NOTIF: u32 = 1 << 3;
+        for (notified, copied) in [(0, false), (1, false), (i32::MIN, true)] {
+            out.set(&header, vec![vec![1u8]; 3]).unwrap();
+            assert!(!out.was_copied());
+            // No request is made of it: the completions are this test's own.
+            out.start().unwrap();
+            assert_eq!((out.complete(3, MORE).unwrap(), out.is_in_flight()), (3, true));
+            assert_eq!((out.complete(notified, NOTIF).unwrap(), out.is_in_flight()), (3, false));
+            assert_eq!((out.was_copied(), out.buffer().map(Vec::len)), (copied, Some(3)));
+        }
+        let fds = numbered(1);
+        assert!(out.set(MsgHdr::new().control(ScmRights::new(&fds)), vec![]).is_ok());
+    });
 }
 
 /// The end of a stream is no message that was cut, though what Linux attaches to it did not fit.
 #[test]
 fn the_end_of_a_stream_is_not_cut() {
-    let (a, b) = stream();
-    b.enable::<Credentials>().unwrap();
-    drop(a);
-    let mut batch = RecvBatch::<()>::with_control(3, 8, 0);
-    let found: Vec<_> = batch.recv(&b).unwrap().map(|m| (m.is_eof(), m.flags())).collect();
-    assert_eq!(found, [(true, MsgFlags::CMSG_CLOEXEC)]);
+    no_leak(|| {
+        let (a, b) = stream();
+        b.enable::<Credentials>().unwrap();
+        drop(a);
+        let mut batch = RecvBatch::<()>::with_control(3, 8, 0);
+        let found: Vec<_> = batch.recv(&b).unwrap().map(|m| (m.is_eof(), m.flags())).collect();
+        assert_eq!(found, [(true, MsgFlags::CMSG_CLOEXEC)]);
+    });
 }
 
 /// Under flags that let a system count what it has not written, nothing old shows (tcp(7): `MSG_TRUNC` throws bytes away).
 #[test]
 fn what_may_be_counted_and_not_written_is_zero() {
-    let (b, mut a) = tcp(V4);
-    let mut data = [7; 8];
-    a.write_all(b"first").unwrap();
-    assert_eq!(MsgHdrMut::new().data(&mut data).recv(&b, &mut ControlBuf::<()>::new()).unwrap().len(), 5);
-    assert_eq!(&data, b"first\x07\x07\x07", "all of it has been written, and no more is touched");
-    a.write_all(b"second").unwrap();
-    let (mut header, mut control) = (MsgHdrMut::new(), ControlBuf::<()>::new());
-    assert_eq!(header.data(&mut data).flags(RecvFlags::TRUNC).recv(&b, &mut control).unwrap().len(), 0);
-    assert_eq!(header.filled().count(), 0);
-    assert_eq!(data, [0; 8]);
+    no_leak(|| {
+        let (b, mut a) = tcp(V4);
+        let mut data = [7; 8];
+        a.write_all(b"first").unwrap();
+        assert_eq!(MsgHdrMut::new().data(&mut data).recv(&b, &mut ControlBuf::<()>::new()).unwrap().len(), 5);
+        assert_eq!(&data, b"first\x07\x07\x07", "all of it has been written, and no more is touched");
+        a.write_all(b"second").unwrap();
+        let (mut header, mut control) = (MsgHdrMut::new(), ControlBuf::<()>::new());
+        assert_eq!(header.data(&mut data).flags(RecvFlags::TRUNC).recv(&b, &mut control).unwrap().len(), 0);
+        assert_eq!(header.filled().count(), 0);
+        assert_eq!(data, [0; 8]);
+    });
 }
 
 /// Out-of-band data is a byte like others, though it comes under a flag of that kind.
 #[test]
 fn urgent_data_is_there() {
-    let (b, a) = tcp(V4);
-    MsgHdr::new().data(b"!").flags(SendFlags::OOB).send(&a).unwrap();
-    wait(&b, PollFlags::POLLPRI);
-    let (mut data, mut control) = ([0; 3], ControlBuf::<()>::new());
-    let mut header = MsgHdrMut::new();
-    let len = header.data(&mut data).flags(RecvFlags::OOB).recv(&b, &mut control).unwrap().len();
-    assert_eq!((len, header.filled().next()), (1, Some(&b"!"[..])));
+    no_leak(|| {
+        let (b, a) = tcp(V4);
+        MsgHdr::new().data(b"!").flags(SendFlags::OOB).send(&a).unwrap();
+        wait(&b, PollFlags::POLLPRI);
+        let (mut data, mut control) = ([0; 3], ControlBuf::<()>::new());
+        let mut header = MsgHdrMut::new();
+        let len = header.data(&mut data).flags(RecvFlags::OOB).recv(&b, &mut control).unwrap().len();
+        assert_eq!((len, header.filled().next()), (1, Some(&b"!"[..])));
+    });
 }
 
 /// Of what comes with every call of a frame the last is kept, of each kind: none pushes out another.
