@@ -11,6 +11,7 @@ use std::io::IoSliceMut;
 use ancillary::{
     SocketExt,
     batch::{RecvBatch, SendBatch},
+    cmsg,
     message::{ScmRights, ScmRightsSpace},
 };
 use common::{
@@ -218,5 +219,33 @@ fn an_error_behind_messages_is_told_by_its_own_socket() {
             assert_eq!(batch.recv(&b).unwrap_err().raw_os_error(), Some(libc::ENOBUFS));
             assert_eq!(batch.recv(&d).unwrap_err().raw_os_error(), Some(libc::EAGAIN), "told once");
         });
+    });
+}
+
+/// The same as with single receives: a call that claims success and has written nothing.
+#[test]
+fn a_claim_of_success_brings_nothing_of_the_last_messages() {
+    no_leak(|| {
+        for (kind, room) in KINDS.into_iter().flat_map(|kind| [(kind, 256), (kind, cmsg::space(8).unwrap())]) {
+            let (a, b) = pair(kind);
+            let mut batch = RecvBatch::<Rights>::with_control(3, 16, room);
+            for round in 0..3 {
+                for _ in 0..3 {
+                    a.send_fds(b"data", &numbered(2)).unwrap();
+                }
+                let mut came = 0;
+                while came < 3 {
+                    came += batch
+                        .recv(&b)
+                        .unwrap()
+                        .map(|mut m| assert_eq!(m.take_fds().take(round).count(), round))
+                        .count();
+                }
+                let plan = |call| (call == Call::RecvMmsg).then_some(Fault::Claims(3));
+                let found = under(plan, || batch.recv(&b).map(Vec::from_iter)).unwrap();
+                let found: Vec<_> = found.iter().map(|m| (m.data(), m.cmsgs().count(), m.fds().count())).collect();
+                assert_eq!(found, [(&b""[..], 0, 0); 3]);
+            }
+        }
     });
 }

@@ -44,6 +44,12 @@ impl Mmsghdr {
         self.header.msg_controllen = control_len as _;
     }
 
+    /// Whether no receive has written it since [`rearm`](Self::rearm): no kernel has a name so long.
+    #[inline(always)]
+    pub(super) fn is_armed(&self) -> bool {
+        self.header.msg_namelen as usize == SockAddr::CAPACITY
+    }
+
     /// Bytes of data that it describes.
     ///
     /// # Safety

@@ -217,6 +217,10 @@ impl InBatch {
         if let Some(error) = error {
             self.error = Some((socket.as_raw_fd(), error));
         }
+        if self.headers.get(0).is_some_and(Mmsghdr::is_armed) {
+            self.clear_unwritten();
+            return Ok(());
+        }
         self.last.inet = self.first_is_inet();
         if ask.flags & libc::MSG_TRUNC != 0 {
             self.last.discarded = discards(socket, ask.flags);
@@ -255,6 +259,20 @@ impl InBatch {
             inbox.set_cloexec(0);
             (inbox.head.len, inbox.head.owns) = (0, false);
             each.step();
+        }
+    }
+
+    /// Makes empty messages of headers that a call has not written, though it claims success: old control data must not look
+    /// new.
+    #[cold]
+    #[inline(never)]
+    fn clear_unwritten(&mut self) {
+        for index in 0..self.received {
+            if let Some(message) = self.headers.get_mut(index).filter(|message| message.is_armed()) {
+                message.len = 0;
+                message.header.msg_flags = 0;
+                (message.header.msg_namelen, message.header.msg_controllen) = (0, 0 as _);
+            }
         }
     }
 
