@@ -15,6 +15,7 @@ use std::{
 use ancillary::{
     MsgFlags, RecvFlags, SocketExt,
     batch::{RecvBatch, SendBatch},
+    cmsg,
     message::{IpTtl, ScmTimestamping, Timestamp},
 };
 use common::{
@@ -213,10 +214,11 @@ fn each_message_has_its_own_flags_and_control_data() {
     out.message().data(&[1; 10]).control(IpTtl(11)).queue().unwrap();
     out.message().data(&[2; 2]).control(IpTtl(22)).queue().unwrap();
     assert_eq!(out.send(&sender).unwrap(), 2);
-    let mut batch = RecvBatch::<IpTtl>::with_control(2, 4, 24);
+    let space = cmsg::space(4).unwrap();
+    let mut batch = RecvBatch::<IpTtl>::with_control(2, 4, space);
     let found = collect(&mut batch, &receiver, 2, |message| {
         let cut = |flag| message.flags().contains(flag);
-        assert_eq!(message.control_bytes().len(), 24);
+        assert_eq!(message.control_bytes().len(), space);
         (message.data().to_vec(), cut(MsgFlags::TRUNC), cut(MsgFlags::CTRUNC), message.extract())
     });
     assert_eq!(found, [(vec![1; 4], true, false, Some(IpTtl(11))), (vec![2; 2], false, false, Some(IpTtl(22)))]);

@@ -9,6 +9,7 @@ use std::{io::IoSlice, net::SocketAddr};
 use ancillary::{
     ControlList, EncodeError, SocketExt,
     batch::{RecvBatch, SendBatch},
+    cmsg,
     message::{HopLimit, IpTtl, TrafficClass},
 };
 use common::{
@@ -17,11 +18,14 @@ use common::{
     pairs::{V4, datagrams, udp},
 };
 
+/// What a message with an integer takes.
+const SPACE: usize = cmsg::space(4).unwrap();
+
 #[test]
 fn a_message_that_cannot_be_built_is_not_in_the_batch_and_takes_no_room() {
     let (receiver, sender) = udp(V4);
     receiver.enable::<IpTtl>().unwrap();
-    let mut room = SendBatch::with_room(3, 3, 72);
+    let mut room = SendBatch::with_room(3, 3, 3 * SPACE);
     let many = [IoSlice::new(b"x"); 7];
     let mut batch = room.begin();
     for (k, number) in [b"0", b"1", b"2"].into_iter().enumerate() {
@@ -39,9 +43,9 @@ fn a_message_that_cannot_be_built_is_not_in_the_batch_and_takes_no_room() {
         assert_eq!(message.control(IpTtl(0)).queue(), Err(slices));
         let slices = EncodeError::Slices { needed: 8, available: left };
         assert_eq!(batch.message().slices(&many).data(b"x").queue(), Err(slices));
-        let left = 72 - 24 * k;
-        let space = EncodeError::ControlSpace { needed: left + 24, available: left };
-        let messages = vec![IpTtl(9); left / 24 + 1];
+        let left = (3 - k) * SPACE;
+        let space = EncodeError::ControlSpace { needed: left + SPACE, available: left };
+        let messages = vec![IpTtl(9); left / SPACE + 1];
         assert_eq!(batch.message().data(b"x").control(&messages[..]).queue(), Err(space));
         // Never queued.
         batch.message().data(b"dropped").control(IpTtl(99)).to(None::<SocketAddr>);
@@ -154,12 +158,15 @@ fn a_list_of_control_messages_needs_no_room() {
     let mut long = vec![(HopLimit(1), TrafficClass(4)); 30];
     long.push((HopLimit(99), TrafficClass(8)));
     let long = ControlList::new(&long[..]).unwrap();
-    let mut room = SendBatch::with_room(3, 3, 48);
+    let mut room = SendBatch::with_room(3, 3, 2 * SPACE);
     let mut batch = room.begin();
     batch.message().data(b"a").control_from(&long).queue().unwrap();
     // Beside another message it is copied, and does not fit.
     let refused = batch.message().data(b"b").control_from(&long).control(IpTtl(9)).queue();
-    assert!(matches!(refused, Err(EncodeError::ControlSpace { available: 48, .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(EncodeError::ControlSpace { available, .. }) if available == 2 * SPACE),
+        "{refused:?}"
+    );
     batch.message().data(b"b").control(IpTtl(9)).control(TrafficClass(0)).queue().unwrap_err();
     batch.message().data(b"b").control(IpTtl(9)).queue().unwrap();
     batch.message().data(b"c").control_from(&long).queue().unwrap();

@@ -13,6 +13,7 @@ use std::{
 use ancillary::{
     ControlList, EncodeError, MsgFlags, RecvFlags, SocketExt,
     batch::{RecvBatch, SendBatch},
+    cmsg,
     message::{Credentials, ScmPidfd, ScmRights, ScmRightsSpace},
 };
 use common::{
@@ -151,7 +152,7 @@ fn descriptors_that_do_not_fit_are_not_left_open() {
         for control in [0, 16, 19, 20, 24, 28, 32, 40] {
             let mut batch = RecvBatch::<()>::with_control(6, 1, control);
             // Rounded up to a multiple of eight.
-            let room = control.next_multiple_of(8).saturating_sub(16) / 4;
+            let room = control.next_multiple_of(8).saturating_sub(cmsg::len(0).unwrap()) / 4;
             let before = open_count();
             send(&a, &fds, &COUNTS);
             let found: Vec<_> = batch

@@ -17,6 +17,7 @@ use std::{
 use ancillary::{
     EncodeError, SendFlags,
     batch::{RecvBatch, SendBatch},
+    cmsg,
     message::{Credentials, ScmRights, ScmRightsSpace},
     set_option,
 };
@@ -175,7 +176,7 @@ fn control_messages_without_data_on_a_stream_are_the_error_of_their_message() {
             let expected = if rights {
                 EncodeError::DescriptorsWithoutData { descriptors: 2 }
             } else {
-                EncodeError::ControlWithoutData { found: 32 }
+                EncodeError::ControlWithoutData { found: cmsg::space(12).unwrap() }
             };
             // Which of the four are without data.
             for bad in 0..16u8 {

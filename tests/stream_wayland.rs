@@ -86,8 +86,8 @@ impl Compositor {
         let ours = maps.lines().filter_map(|line| {
             let name = line.split_once("/memfd:ours-")?.1.split(' ').next()?;
             let (from, to) = line.split(' ').next()?.split_once('-')?;
-            let addr = |hex| usize::from_str_radix(hex, 16).ok();
-            Some((name.to_string(), addr(to)? - addr(from)?))
+            let addr = |hex| u64::from_str_radix(hex, 16).ok(); // of a program that may have more bits than we
+            Some((name.to_string(), usize::try_from(addr(to)? - addr(from)?).ok()?))
         });
         ours.collect()
     }
