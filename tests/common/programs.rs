@@ -12,8 +12,13 @@ use std::{
 
 use super::skipped;
 
-/// Nothing here runs so long.
+/// Nothing here runs so long, on a machine that is none in a program.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often that: `ANCILLARY_PATIENCE`, for machines whose instructions are read by a program.
+fn patience() -> u32 {
+    env::var("ANCILLARY_PATIENCE").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
+}
 
 /// A test in `target/<profile>/deps` has the examples in `target/<profile>/examples`. `cargo test` builds them,
 /// `cargo test --test ...` does not: then they are built here, once.
@@ -78,7 +83,8 @@ impl Program {
             if let Some(status) = self.0.try_wait().expect("wait") {
                 return status;
             }
-            assert!(start.elapsed() < TIMEOUT, "{what} did not end within {TIMEOUT:?}");
+            let limit = TIMEOUT * patience();
+            assert!(start.elapsed() < limit, "{what} did not end within {limit:?}");
             thread::sleep(Duration::from_millis(5));
         }
     }
