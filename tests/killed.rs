@@ -390,6 +390,8 @@ fn buffers_come_back_when_the_peer_was_killed() {
         while out.pending() > 0 {
             assert!(out.wait(TIMEOUT.unwrap(), |buffer, _| back.push(buffer[0])).unwrap() > 0, "{out:?}");
         }
+        // What was not acknowledged and what was not sent are given up in either order.
+        back.sort_unstable();
         assert_eq!(back, taken);
         // Told once as what it was, then as a stream that is closed.
         let errors = [(); 3].map(|()| out.send(vec![1; 10]).unwrap_err().error.raw_os_error().unwrap());
