@@ -99,11 +99,9 @@ impl Server {
             // No source for who asked by multicast: the route chooses then.
             answers.message().to(message.peer().copied()).data(&out[..len]).control(info.reply()).queue()?;
         }
-        while let Err(error) = answers.send_all(socket) {
-            eprintln!("an answer is left out: {error}"); // one client's trouble is not the server's
-            answers.skip();
-        }
-        Ok((came, answers.len()))
+        // One client's trouble is not the server's.
+        let went = answers.send_each(socket, |_, error| eprintln!("an answer is left out: {error}"))?;
+        Ok((came, went))
     }
 }
 

@@ -112,7 +112,8 @@ pub trait SocketExt: AsFd {
     ///
     /// That of recvmsg(2); EINTR is retried. `WouldBlock` says that nothing was there, on a non-blocking socket, or that the
     /// socket's time limit has passed (`SO_RCVTIMEO`, `set_read_timeout`): it is not `TimedOut`. Truncation is no error:
-    /// [`Received::require_complete`] makes it one.
+    /// [`Received::require_complete`] makes it one. An error may be that of an earlier send (ECONNREFUSED after an ICMP
+    /// message): on a connected datagram socket, or with [`ExtendedError`](crate::message::ExtendedError) enabled.
     #[doc(alias = "recvmsg")]
     #[doc(alias = "SO_RCVTIMEO")]
     #[inline(always)]

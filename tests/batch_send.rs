@@ -5,7 +5,7 @@
 mod common;
 
 use std::{
-    io::{IoSlice, Read},
+    io::{ErrorKind, IoSlice, Read},
     net::{Ipv4Addr, SocketAddr, UdpSocket},
 };
 
@@ -226,6 +226,49 @@ fn the_pending_error_of_a_connection_takes_no_message_with_it() {
     let mut queue = RecvBatch::<ExtendedError>::new(8, 8);
     queue.flags(RecvFlags::ERRQUEUE);
     assert_eq!(collect(&mut queue, &sender, 5, |m| m.data().to_vec()), data);
+}
+
+/// One client's trouble is not the others'; what a message does not deserve is tried again.
+#[test]
+fn what_is_refused_twice_is_left_out_and_nothing_else() {
+    let receiver = bound(V4);
+    let (dead, _closed) = closed(Ipv4Addr::LOCALHOST.into());
+    let (to, too_long, mut room) = (receiver.local_addr().unwrap(), vec![0; 70_000], SendBatch::new(6));
+    let lost = || {
+        let socket = bound(V4);
+        socket.enable::<ExtendedError>().unwrap();
+        socket.send_to(b"x", dead).unwrap();
+        socket
+    };
+    for sender in [bound(V4), lost()] {
+        let mut batch = room.begin();
+        let ports = [to.port(), 0, to.port(), to.port(), to.port(), 0];
+        for (k, port) in ports.into_iter().enumerate() {
+            let data = [&b"0"[..], b"1", b"2", &too_long, b"4", b"5"][k];
+            batch.message().to((Ipv4Addr::LOCALHOST, port)).data(data).queue().unwrap();
+        }
+        let mut refused = Vec::new();
+        let went = batch.send_each(&sender, |number, error| refused.push((number, error.raw_os_error()))).unwrap();
+        let expected = [(1, libc::EINVAL), (3, libc::EMSGSIZE), (5, libc::EINVAL)].map(|(k, e)| (k, Some(e)));
+        assert_eq!((went, &refused[..]), (3, &expected[..]));
+        assert_eq!(texts(&mut RecvBatch::<()>::new(6, 16), &receiver, 3), ["0", "2", "4"]);
+        assert_eq!(batch.send_each(&sender, |_, _| panic!("all are dealt with")).unwrap(), 0);
+    }
+    // A full socket, and a stream, whose messages cannot be left out.
+    let (a, b) = datagrams();
+    a.set_nonblocking(true).unwrap();
+    let mut many = SendBatch::new(2000);
+    let mut batch = many.begin();
+    (0..2000).for_each(|_| batch.message().data(b"much").queue().unwrap());
+    let error = batch.send_each(&a, |_, _| panic!("none is left out")).unwrap_err();
+    assert!(error.kind() == ErrorKind::WouldBlock && batch.sent() < 2000);
+    drop(b);
+    let (a, b) = stream();
+    drop(b);
+    let mut batch = room.begin();
+    batch.message().data(b"x").queue().unwrap();
+    let error = batch.send_each(&a, |_, _| panic!("none is left out")).unwrap_err();
+    assert_eq!((error.raw_os_error(), batch.sent()), (Some(libc::EPIPE), 0));
 }
 
 #[test]

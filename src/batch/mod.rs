@@ -26,7 +26,8 @@
 //!     // The address is copied: the message ends here, its data does not.
 //!     answers.message().to(message.peer().copied()).data(b"re: ").data(message.data()).control(source).queue()?;
 //! }
-//! answers.send_all(&server)?;
+//! // One client's trouble is not the server's.
+//! answers.send_each(&server, |number, error| eprintln!("answer {number} is left out: {error}"))?;
 //!
 //! let mut data = [0; 16];
 //! let (len, from) = client.recv_from(&mut data)?;
@@ -34,6 +35,8 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A message that is built and not [queued](BatchMessage::queue) is not in the batch.
 //!
 //! Descriptors stay borrowed as long as the batch, and so does the list that they stand in:
 //! `ScmRights::new(std::slice::from_ref(&file))`, not a list of `file.as_fd()` made on the spot.

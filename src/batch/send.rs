@@ -119,7 +119,7 @@ impl fmt::Debug for SendBatch {
 pub type BatchMessage<'m, 'a> = MsgHdr<'a, BatchSlot<'m, 'a>>;
 
 impl<'a> MsgHdr<'a, BatchSlot<'_, 'a>> {
-    /// Puts the message into the batch, behind those that are there. Without it, it is forgotten.
+    /// Puts the message into the batch, behind those that are there. Without it, it is forgotten, without a word.
     ///
     /// # Errors
     ///
@@ -150,7 +150,7 @@ impl<'a> MsgHdr<'a, BatchSlot<'_, 'a>> {
 ///
 /// Not every error is the message's: a pending one (ECONNREFUSED after an ICMP message) is the socket's, and the message goes
 /// when it is sent again. What no repetition helps is to be left out: EMSGSIZE, EINVAL, and what says the same of a
-/// destination (EACCES, EAFNOSUPPORT).
+/// destination (EACCES, EAFNOSUPPORT); [`send_each`](Self::send_each) does both.
 ///
 /// ```
 /// use ancillary::batch::SendBatch;
@@ -273,6 +273,53 @@ impl<'a> Batch<'_, 'a> {
             self.send(&socket)?;
         }
         Ok(self.sent() - before)
+    }
+
+    /// Sends all that have not gone, and leaves out what the kernel refuses, so that one client's trouble is not the
+    /// others': `refused` gets the number of such a message, in the order of the [`queue`](BatchMessage::queue) calls, and
+    /// its error. Returns how many went.
+    ///
+    /// The first error of a message may be the socket's, pending since an ICMP message: it is sent once more, and is left out
+    /// if that fails too.
+    ///
+    /// ```
+    /// use ancillary::batch::SendBatch;
+    /// use nix::libc;
+    /// use std::net::{Ipv4Addr, UdpSocket};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (socket, peer) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+    /// let (mut room, mut left_out) = (SendBatch::new(3), Vec::new());
+    /// let mut batch = room.begin();
+    /// batch.message().to(peer.local_addr()?).data(b"first").queue()?;
+    /// batch.message().to((Ipv4Addr::LOCALHOST, 0)).data(b"to nobody").queue()?; // whoever said that it came from there
+    /// batch.message().to(peer.local_addr()?).data(b"third").queue()?;
+    /// let went = batch.send_each(&socket, |number, error| left_out.push((number, error.raw_os_error())))?;
+    /// assert_eq!((went, left_out), (2, vec![(1, Some(libc::EINVAL))]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock`, and on a stream, of which no message can be left out, any. Calling it again goes on with the same
+    /// message.
+    pub fn send_each(&mut self, socket: impl AsFd, mut refused: impl FnMut(usize, io::Error)) -> io::Result<usize> {
+        let (socket, mut went, mut again) = (socket.as_fd(), 0, false);
+        while self.sent() < self.len() {
+            match self.send(socket) {
+                Ok(count) => (went, again) = (went + count, false),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock || self.error.is_some() => return Err(error),
+                Err(error) if sys::takes_parts(socket)? => return Err(error),
+                Err(_) if !again => again = true,
+                Err(error) => {
+                    refused(self.sent(), error);
+                    self.skip();
+                    again = false;
+                }
+            }
+        }
+        Ok(went)
     }
 
     /// How many bytes of the next message have gone, on a stream.

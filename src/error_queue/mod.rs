@@ -40,7 +40,8 @@ const AT_MOST: usize = 4096;
 /// The error queue of a socket: network errors, timestamps of what was sent, completions of `MSG_ZEROCOPY`.
 ///
 /// Made by [`SocketExt::error_queue`](crate::SocketExt::error_queue), which looks once whether there is one. A queue that
-/// is not empty shows as `POLLERR`, unasked.
+/// is not empty shows as `POLLERR`, unasked. With [`ExtendedError`](crate::message::ExtendedError) enabled, the next send or
+/// receive may fail with the error of an earlier one, once, unless the queue was read before.
 ///
 /// ```
 /// use ancillary::{ControlBuf, SocketExt, message::{ExtendedError, Meaning}};

@@ -11,8 +11,8 @@ use crate::error::{EncodeError, FdCountError};
 
 /// A socket with an [`FdReader`] and an [`FdWriter`]: a byte stream that carries descriptors.
 ///
-/// The socket is anything that is [`AsFd`], owned or borrowed, blocking or not; `'fd` is how long borrowed descriptors
-/// stay queued, `'static` where all are owned.
+/// The socket is anything that is [`AsFd`], owned or borrowed, blocking or not. Descriptors that are lent have to outlive the
+/// stream (`'fd`); those that are given by value are closed once sent, and `'fd` is `'static` where all are.
 ///
 /// [`Read`] and [`BufRead`] give the bytes; [`Write`] gathers bytes until they are flushed, behind those that were queued.
 /// Dropping it sends nothing: [`flush`](Self::flush) first.
@@ -352,7 +352,7 @@ impl<S: AsFd> AsRawFd for FdStream<'_, S> {
     }
 }
 
-/// Prints how much waits on either side.
+/// Prints what waits on either side.
 impl<S: AsFd> fmt::Debug for FdStream<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FdStream {{ {:?}, {:?}, {:?} }}", self.as_fd(), self.reader, self.writer)

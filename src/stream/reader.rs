@@ -73,7 +73,8 @@ impl FdReader {
     }
 
     /// Lets so many descriptors wait to be taken; 253 if nothing is said. With more in the queue nothing is received:
-    /// [`FdStreamError::QueueFull`]. The receive that brings too many brings all of its own, up to 253.
+    /// [`FdStreamError::QueueFull`]. The receive that brings too many brings all of its own, up to 253, so a message of more
+    /// than 253, of which none can be taken before it has arrived whole, needs as many here.
     #[must_use]
     pub fn with_max_fds(mut self, most: usize) -> Self {
         self.max_fds = most;
@@ -261,6 +262,26 @@ impl FdReader {
         self.arrived.eof
     }
 
+    /// How many descriptors wait to be taken.
+    ///
+    /// ```
+    /// use ancillary::{SocketExt, stream::FdReader};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let ((a, b), mut reader) = (UnixStream::pair()?, FdReader::new());
+    /// a.send_fds(b"two", &[&a, &b])?;
+    /// reader.fill(&b)?;
+    /// let all = reader.pending_fds();
+    /// assert_eq!((all, reader.pop_fds(all)?.count(), reader.pending_fds()), (2, 2, 0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn pending_fds(&self) -> usize {
+        self.fds().len()
+    }
+
     /// The descriptors that wait to be taken, borrowed, in the order in which they were sent.
     pub fn fds(&self) -> impl ExactSizeIterator<Item = BorrowedFd<'_>> + Clone {
         self.arrived.iter()
@@ -345,7 +366,7 @@ impl Default for FdReader {
     }
 }
 
-/// Prints how much waits.
+/// Prints how many bytes wait, and which descriptors.
 impl fmt::Debug for FdReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FdReader {{ {} bytes, fds: {:?}", self.buffer().len(), self.arrived)?;

@@ -117,7 +117,10 @@ impl<'fd> FdWriter<'fd> {
 
     /// Queues one message: bytes, and the descriptors that belong to them. The first descriptors leave in one call with the
     /// first byte; more than fit into one call leave with the bytes behind it, one byte for each call but the last, so
-    /// that whoever has the last byte has all descriptors.
+    /// that whoever has the last byte has all descriptors. An [`FdReader`](super::FdReader) takes a message of more than 253
+    /// if it is [told](super::FdReader::with_max_fds).
+    ///
+    /// `fds` is a list or another iterator that knows its length, also of one: `[file]`.
     ///
     /// # Errors
     ///
@@ -371,7 +374,7 @@ impl Default for FdWriter<'_> {
     }
 }
 
-/// Prints how much waits.
+/// Prints how many bytes wait, and which descriptors.
 impl fmt::Debug for FdWriter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FdWriter {{ {} bytes, fds: ", self.pending())?;

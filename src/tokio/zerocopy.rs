@@ -122,7 +122,7 @@ impl<S: AsyncSocket + Send, B: ZeroCopyBuf + Send> ZeroCopy<S, B> {
 
     /// Sends the whole of a buffer, in as many calls as it takes, behind the rest of the one before, if there is one, and
     /// hands back the buffers that are free meanwhile, as [`complete`](Self::complete) does. When the kernel can pin no
-    /// more it waits for completions. Returns how many bytes went.
+    /// more it waits for completions. Returns how many bytes went, of the rest of the one before too.
     ///
     /// Dropped before it is ready, it may have sent a part, and then the buffer is here: [`unsent`](Self::unsent). Calling
     /// it again, with the same `Option`, goes on there.
@@ -168,7 +168,7 @@ impl<S: AsyncSocket + Send, B: ZeroCopyBuf + Send> ZeroCopy<S, B> {
 
     /// Waits until a buffer is free; then does what [`complete`](Self::complete) does. Returns how many buffers came
     /// back: 0 if none is pending but one that has an unsent rest, so `while out.wait_async(...).await? > 0 {}` waits
-    /// for all.
+    /// for all but that one: [`abandon`](Self::abandon) it before, if a send was given up.
     ///
     /// It waits for entries of the error queue alone, and does not spin when something else has gone wrong. Dropped before
     /// it is ready, it has handed back nothing. A peer that does not read keeps it waiting.

@@ -84,6 +84,7 @@ use flight::Flight;
 ///
 /// [`abandon`](Self::abandon) what is half sent, then [`wait`](Self::wait) until nothing is pending or it returns 0 after a
 /// time that is long enough: a peer that does not read keeps the buffers. What is pending when this is dropped is leaked.
+/// A server asks TCP to give such a peer up (`TCP_USER_TIMEOUT`, tcp(7)): its buffers come back when that time has passed.
 ///
 /// # References
 ///

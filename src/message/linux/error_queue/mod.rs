@@ -38,6 +38,10 @@ const J1939_ERRQUEUE: i32 = 4;
 /// puts none here, but makes errors of a route those of the connection. Timestamps of what was sent and completions of
 /// `MSG_ZEROCOPY` need no enabling, on TCP either. No privilege. [`meaning`](Self::meaning) says what happened in words.
 ///
+/// Enabled, an error of one destination also becomes the socket's: the next call on it, a send or a receive, fails with it once
+/// (ECONNREFUSED after a port that is closed), also on an unconnected socket, where without the option no call would. Reading
+/// the queue first takes that away with the last entry (net/core/skbuff.c, `sock_dequeue_err_skb`).
+///
 /// ```
 /// use ancillary::{ControlBuf, SocketExt, message::{ExtendedError, Origin}};
 /// use std::{io::ErrorKind, net::UdpSocket};
