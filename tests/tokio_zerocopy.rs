@@ -384,7 +384,7 @@ fn buffers_are_waited_for_by_hand() {
 #[test]
 fn who_can_pin_no_more_waits_for_completions() {
     const NAME: &str = "who_can_pin_no_more_waits_for_completions";
-    const LOCKED: u64 = 400 << 10;
+    const LOCKED: libc::rlim_t = 400 << 10;
     const LEN: usize = 30_000;
     let drops = ["--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock", "true"];
     if !is_child() {

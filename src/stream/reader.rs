@@ -273,7 +273,8 @@ impl FdReader {
     /// a.send_fds(b"two", &[&a, &b])?;
     /// reader.fill(&b)?;
     /// let all = reader.pending_fds();
-    /// assert_eq!((all, reader.pop_fds(all)?.count(), reader.pending_fds()), (2, 2, 0));
+    /// let fds: Vec<_> = reader.pop_fds(all)?.collect();
+    /// assert_eq!((all, fds.len(), reader.pending_fds()), (2, 2, 0));
     /// # Ok(())
     /// # }
     /// ```
