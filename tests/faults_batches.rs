@@ -245,6 +245,12 @@ fn a_claim_of_success_brings_nothing_of_the_last_messages() {
                 let found = under(plan, || batch.recv(&b).map(Vec::from_iter)).unwrap();
                 let found: Vec<_> = found.iter().map(|m| (m.data(), m.cmsgs().count(), m.fds().count())).collect();
                 assert_eq!(found, [(&b""[..], 0, 0); 3]);
+
+                a.send_fds(b"new", &numbered(1)).unwrap();
+                let plan = |call| (call == Call::RecvMmsg).then_some(Fault::ClaimsMore(2));
+                let found = under(plan, || batch.recv(&b).map(Vec::from_iter)).unwrap();
+                let found: Vec<_> = found.iter().map(|m| (m.data(), m.cmsgs().count(), m.fds().count())).collect();
+                assert_eq!(found, [(&b"new"[..], 1, 1), (&b""[..], 0, 0), (&b""[..], 0, 0)]);
             }
         }
     });

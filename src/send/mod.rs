@@ -192,49 +192,30 @@ impl<'a> MsgHdr<'a> {
     #[doc(alias = "sendmsg")]
     #[inline(always)]
     pub fn send(&self, socket: impl AsFd) -> io::Result<usize> {
+        // All of it now: behind a call that sees the header it would be read again.
+        let (name, flags) = (self.name.get(), self.flags.bits());
         let (slices, control) = (self.data_slices(), self.control_bytes());
         // Something was wrong, or an empty message may carry descriptors.
-        let odd =
-            self.failure.is_some() || (!control.is_empty() && slices.first().is_none_or(|slice| slice.is_empty()));
-        let sent = if odd {
-            Err(None)
-        } else {
-            sys::send(&socket, self.name.get(), slices, control, self.flags.bits()).map_err(Some)
-        };
-        sent.or_else(|refused| self.send_with_care(socket.as_fd(), refused))
-    }
-
-    /// What is not the usual way, whole: if it came back to that, nothing would be known there any more.
-    #[cold]
-    #[inline(never)]
-    fn send_with_care(&self, socket: BorrowedFd<'_>, refused: Option<io::Error>) -> io::Result<usize> {
-        let error = match refused {
-            Some(error) => error,
-            None => {
-                self.check(socket)?;
-                match self.send_to(socket, self.name.get()) {
-                    Ok(sent) => return Ok(sent),
-                    Err(error) => error,
-                }
-            }
-        };
-        let slices = self.data_slices().len();
-        if slices > sys::MAX_SLICES {
-            return Err(refused::too_many_slices(slices, error));
+        if self.failure.is_some() || (!control.is_empty() && slices.first().is_none_or(|slice| slice.is_empty())) {
+            self.check(socket.as_fd())?;
         }
-        self.explain(socket, error)
-    }
-
-    fn send_to(&self, socket: BorrowedFd<'_>, name: Option<&SockAddr>) -> io::Result<usize> {
-        sys::send(&socket, name, self.data_slices(), self.control_bytes(), self.flags.bits())
+        match sys::send(&socket, name, slices, control, flags) {
+            Ok(sent) => Ok(sent),
+            Err(error) if slices.len() > sys::MAX_SLICES => Err(refused::too_many_slices(slices.len(), error)),
+            Err(error) => self.explain(socket.as_fd(), error),
+        }
     }
 
     /// An address of another family gets a typed error, or what the other family calls the same address.
+    #[cold]
+    #[inline(never)]
     fn explain(&self, socket: BorrowedFd<'_>, error: io::Error) -> io::Result<usize> {
         let plain = other_name(socket, self.name.get(), error)?;
-        self.send_to(socket, Some(&plain))
+        sys::send(&socket, Some(&plain), self.data_slices(), self.control_bytes(), self.flags.bits())
     }
 
+    #[cold]
+    #[inline(never)]
     fn check(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
         let slices = self.data_slices();
         match self.failure {

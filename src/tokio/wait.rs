@@ -6,7 +6,7 @@ use std::{
     os::{fd::AsFd, unix},
     pin::pin,
     sync::atomic::{AtomicU32, Ordering},
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use ::tokio::{io::Interest, net::UnixDatagram, runtime::Handle};
@@ -72,6 +72,10 @@ async fn for_a_while<S: AsyncSocket + ?Sized, R: Send>(
 /// A second descriptor of the socket, registered with the runtime, if there is one: a Unix socket by its type alone.
 fn another<S: AsFd + ?Sized>(socket: &S) -> Option<UnixDatagram> {
     Handle::try_current().ok()?;
+    // tokio takes no other; a socket of this kind may be asked by calls that do not wait (`MSG_DONTWAIT`).
+    if !crate::sys::is_nonblocking(socket.as_fd()) {
+        return None;
+    }
     let duplicate = socket.as_fd().try_clone_to_owned().ok()?;
     UnixDatagram::from_std(unix::net::UnixDatagram::from(duplicate)).ok()
 }
@@ -110,19 +114,23 @@ pub(super) fn poll_io<S: AsyncSocket + ?Sized, R>(
 pub(super) fn poll_room<S: AsyncSocket + ?Sized, R>(
     socket: &S,
     cx: &mut Context<'_>,
-    anew: &mut Option<UnixDatagram>,
+    anew: &mut Option<(UnixDatagram, Waker)>,
     mut call: impl FnMut() -> io::Result<R>,
 ) -> Poll<io::Result<R>> {
+    // Another task may be of another runtime: that of the one before may be asleep, or gone.
+    if anew.take_if(|(_, waker)| !waker.will_wake(cx.waker())).is_some() {
+        *anew = another(socket).map(|anew| (anew, cx.waker().clone()));
+    }
     let seen = match anew {
-        Some(anew) => poll_for_a_while(anew, cx, Direction::Write, &mut call),
+        Some((anew, _)) => poll_for_a_while(anew, cx, Direction::Write, &mut call),
         None => poll_for_a_while(socket, cx, Direction::Write, &mut call),
     };
     let result = match seen {
         Poll::Ready(Some(result)) => Poll::Ready(result),
         Poll::Ready(None) => {
-            *anew = another(socket);
+            *anew = another(socket).map(|anew| (anew, cx.waker().clone()));
             match anew {
-                Some(anew) => poll_io(anew, cx, Direction::Write, call),
+                Some((anew, _)) => poll_io(anew, cx, Direction::Write, call),
                 None => poll_io(socket, cx, Direction::Write, call),
             }
         }

@@ -63,7 +63,8 @@ impl<S: AsyncSocket + Send, B: ZeroCopyBuf + Send> ZeroCopy<S, B> {
         self.send_with_async(buffer, |_| {}).await
     }
 
-    /// [`send_with`](Self::send_with), awaited, as [`send_async`](Self::send_async); `header` is asked at every try.
+    /// [`send_with`](Self::send_with), awaited, as [`send_async`](Self::send_async); `header` is asked at every try. If
+    /// it panics, the buffer goes with it.
     ///
     /// ```
     /// use ancillary::{ControlBuf, ZeroCopy, message::IpTtl};

@@ -108,7 +108,7 @@ pub(crate) struct Sends<B> {
     lost: bool,
     /// Another descriptor of the socket, while a future written by hand waits with it for room.
     #[cfg(feature = "tokio")]
-    pub(crate) anew: Option<::tokio::net::UnixDatagram>,
+    pub(crate) anew: Option<(::tokio::net::UnixDatagram, std::task::Waker)>,
 }
 
 impl<S: AsFd, B: ZeroCopyBuf> ZeroCopy<S, B> {

@@ -164,6 +164,11 @@ pub unsafe extern "C" fn recvmmsg(
         Some(Fault::Error(number)) => return fail(number),
         Some(Fault::Few(most)) => count.min(most as c_uint),
         Some(Fault::Claims(messages)) => return messages as c_int,
+        Some(Fault::ClaimsMore(more)) => {
+            // SAFETY: the caller's promise.
+            let came = unsafe { libc::syscall(libc::SYS_recvmmsg, socket, messages, count, flags, wait) as c_int };
+            return if came > 0 { (came + more as c_int).min(count as c_int) } else { came };
+        }
         _ => count,
     };
     // SAFETY: the caller's promise.

@@ -48,6 +48,8 @@ pub enum Fault {
     Cut(usize, usize),
     /// It is not made, and returns this: a system that claims what it has not done.
     Claims(usize),
+    /// It is made, and returns so many more.
+    ClaimsMore(usize),
 }
 
 type Plan = Box<dyn FnMut(Call) -> Option<Fault>>;

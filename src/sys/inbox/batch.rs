@@ -217,9 +217,10 @@ impl InBatch {
         if let Some(error) = error {
             self.error = Some((socket.as_raw_fd(), error));
         }
-        if self.headers.get(0).is_some_and(Mmsghdr::is_armed) {
+        let is_armed = |at| self.headers.get(at).is_some_and(Mmsghdr::is_armed);
+        let unwritten = is_armed(0) || is_armed(self.received.wrapping_sub(1));
+        if unwritten {
             self.clear_unwritten();
-            return Ok(());
         }
         self.last.inet = self.first_is_inet();
         if ask.flags & libc::MSG_TRUNC != 0 {
@@ -229,7 +230,7 @@ impl InBatch {
         if !ask.inheritable {
             self.set_cloexec();
         }
-        if self.received.checked_sub(1).is_some_and(|last| self.is_silent(last)) {
+        if !unwritten && self.received.checked_sub(1).is_some_and(|last| self.is_silent(last)) {
             self.find_end(socket);
         }
         Ok(())

@@ -199,7 +199,7 @@ impl InboxMut<'_> {
         }
     }
 
-    /// The numbers in the messages at `start` and behind are nobody's, though the inbox owns others.
+    /// The numbers in the messages at `start` and behind are nobody's, though the inbox owns others, or will.
     #[cold]
     pub(super) fn disown(&mut self, start: usize) {
         let mut cursor = FdCursor::from(start);
@@ -327,6 +327,25 @@ mod tests {
         let ask = Recv { append: true, ..Recv::PLAIN };
         inbox.arrived(&header, 64 - len / 2, (len / 2, len / 2, 0), true, ask);
         assert_eq!(inbox.received().len(), len);
+        inbox.close_from(0);
+        assert_eq!(File::from(reader).read(&mut [0]).unwrap(), 0, "nobody can write any more");
+        assert!(file.metadata().is_ok());
+    }
+
+    #[test]
+    fn a_number_before_owned_ones_is_not_owned_with_them() {
+        let (reader, writer) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).unwrap();
+        let (file, mut bytes) = (File::open("/dev/null").unwrap(), [0; 64]);
+        let numbers = [file.as_raw_fd(), writer.into_raw_fd()].map(i32::to_ne_bytes);
+        let messages = numbers.each_ref().map(|number| RawCmsg::new(CmsgId::PIDFD, number));
+        let len = cmsg::encode(&messages, &mut bytes).unwrap();
+        let (mut head, ask) = (Head::new(), Recv { append: true, ..Recv::PLAIN });
+        let mut inbox = InboxMut { head: &mut head, bytes: &mut bytes };
+        let mut header = crate::sys::io::zeroed_msghdr();
+        header.msg_controllen = (len / 2) as _;
+        inbox.arrived(&header, 64, (0, 0, 0), true, ask);
+        // INVARIANT: the second number has been given away.
+        inbox.arrived(&header, 64 - len / 2, (len / 2, len / 2, 0), false, ask);
         inbox.close_from(0);
         assert_eq!(File::from(reader).read(&mut [0]).unwrap(), 0, "nobody can write any more");
         assert!(file.metadata().is_ok());

@@ -261,6 +261,10 @@ impl<'a> InboxMut<'a> {
         ask: Recv,
     ) {
         let (start, len, flags) = before;
+        if ask.append && start > 0 && !self.head.owns {
+            // It must not become ours with what has come behind it.
+            self.disown(0);
+        }
         let got = (header.msg_controllen as usize).min(capacity);
         self.head.len = if got > 0 { start + got } else { len };
         self.head.flags = flags | header.msg_flags;
@@ -268,7 +272,8 @@ impl<'a> InboxMut<'a> {
         unsafe { self.head.peer.set_len(header.msg_namelen as usize) };
         let inet = inet || is_inet(&self.head.peer);
         if got > 0 && installs(ask) && !inet {
-            // INVARIANT: recvmsg(2) has installed what stands in the new bytes, for us alone.
+            // INVARIANT: recvmsg(2) has installed what stands in the new bytes, for us alone, and before them stands nothing
+            // else.
             self.head.owns = true;
         } else if ask.append && self.head.owns {
             self.disown(start);
