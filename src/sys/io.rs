@@ -139,7 +139,6 @@ pub(crate) fn ends_stream(socket: BorrowedFd<'_>, flags: c_int, control: bool) -
     is_stream(socket).unwrap_or(false) && (!control || is_at_end(socket))
 }
 
-/// setsockopt(2). Never for an option whose value holds descriptors or addresses: nothing here vouches for them.
 /// Whether calls on it return at once (`O_NONBLOCK`).
 #[cfg(feature = "tokio")]
 pub(crate) fn is_nonblocking(socket: BorrowedFd<'_>) -> bool {
@@ -148,6 +147,7 @@ pub(crate) fn is_nonblocking(socket: BorrowedFd<'_>) -> bool {
     flags >= 0 && flags & libc::O_NONBLOCK != 0
 }
 
+/// setsockopt(2). Never for an option whose value holds descriptors or addresses: nothing here vouches for them.
 pub(crate) fn set_option_bytes(socket: BorrowedFd<'_>, level: c_int, name: c_int, value: &[u8]) -> io::Result<()> {
     let (at, len) = (value.as_ptr().cast(), value.len() as libc::socklen_t);
     // SAFETY: 1. the descriptor is borrowed, hence open; 2. `at` points to `len` initialised bytes that live until the

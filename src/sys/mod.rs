@@ -24,10 +24,10 @@ pub(crate) use inbox::recv_buf_mut;
 pub(crate) use inbox::{Arrival, FdCursor, HeapStorage, InBatch, InMessages, Inbox, InboxMut, InlineStorage, Recv};
 #[cfg(linux_like)]
 pub(crate) use inbox::{CONTROL_AT, Out, Provided, RecvPinned, Template};
-#[cfg(linux_like)]
 #[cfg(feature = "tokio")]
 pub(crate) use io::is_nonblocking;
 pub(crate) use io::{domain, ends_stream, is_stream, set_int_option, takes_parts, with_msghdr};
+#[cfg(linux_like)]
 pub(crate) use io::{int_option, option_bytes, sendmsg, set_option_bytes};
 pub use name::SockAddr;
 pub(crate) use name::{FAMILY_AT, FAMILY_LEN};

@@ -6,7 +6,7 @@ use std::{
     os::{fd::AsFd, unix},
     pin::pin,
     sync::atomic::{AtomicU32, Ordering},
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
 };
 
 use ::tokio::{io::Interest, net::UnixDatagram, runtime::Handle};
@@ -114,7 +114,7 @@ pub(super) fn poll_io<S: AsyncSocket + ?Sized, R>(
 pub(super) fn poll_room<S: AsyncSocket + ?Sized, R>(
     socket: &S,
     cx: &mut Context<'_>,
-    anew: &mut Option<(UnixDatagram, Waker)>,
+    anew: &mut Option<(UnixDatagram, std::task::Waker)>,
     mut call: impl FnMut() -> io::Result<R>,
 ) -> Poll<io::Result<R>> {
     // Another task may be of another runtime: that of the one before may be asleep, or gone.

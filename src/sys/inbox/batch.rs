@@ -251,9 +251,10 @@ impl InBatch {
     /// For all messages, though they are taken over one by one later: the process may fork in between.
     #[cfg(apple)]
     fn set_cloexec(&mut self) {
-        let (installs, mut each) = (super::call::installs(self.last.ask), self.messages_from(0, self.received));
+        let (installs, control_len) = (super::call::installs(self.last.ask), self.control_len);
+        let mut each = self.messages_from(0, self.received);
         while installs && !each.is_over() {
-            let len = (each.header().header.msg_controllen as usize).min(each.control_len);
+            let len = (each.header().header.msg_controllen as usize).min(control_len);
             let mut inbox = each.inbox();
             // INVARIANT: while they are looked at, what this message brought is the head's; nobody else sees it.
             (inbox.head.len, inbox.head.owns) = (len, true);
