@@ -65,7 +65,8 @@ fn valgrind_finds_no_use_of_uninitialised_memory() {
         Err(error) => return skipped(format_args!("SKIPPED {name}: valgrind: {error}")),
     };
     let errors = String::from_utf8_lossy(&output.stderr);
-    if errors.contains("a function redirection") {
+    // It is for one C library: where it cannot put its own functions in the place of that library's, it runs nothing.
+    if errors.contains("a function redirection") || errors.contains("Error relocating") {
         return skipped(format_args!("SKIPPED {name}: {errors}"));
     }
     let text = String::from_utf8_lossy(&output.stdout);
