@@ -51,6 +51,16 @@ async fn narrow() -> (TcpStream, TcpStream) {
     (socket, peer)
 }
 
+/// How often a task that has come to rest is polled while others work.
+async fn polls_while_nothing_happens(polls: &AtomicUsize) -> usize {
+    for _ in 0..5 {
+        others_work().await;
+    }
+    polls.store(0, Ordering::Relaxed);
+    others_work().await;
+    polls.load(Ordering::Relaxed)
+}
+
 fn udp() -> (UdpSocket, UdpSocket) {
     let (peer, socket) = pairs::udp(V4);
     [socket, peer]
@@ -202,12 +212,7 @@ fn waiting_for_room_or_for_completions_does_not_spin() {
         }));
         // Until the window is full, with the beginning complete; then nothing happens any more.
         peer.read_exact(&mut vec![0; LONG / 3]).await.unwrap();
-        for _ in 0..5 {
-            others_work().await;
-        }
-        polls.store(0, Ordering::Relaxed);
-        others_work().await;
-        let found = polls.load(Ordering::Relaxed);
+        let found = polls_while_nothing_happens(&polls).await;
         assert!(!sends.is_finished() && found <= 8, "{found} polls while nothing happened");
         peer.read_exact(&mut vec![0; LONG - LONG / 3]).await.unwrap();
         assert_eq!(sends.await.unwrap(), (LONG, 1, 0));
@@ -243,12 +248,7 @@ fn waiting_for_room_by_hand_does_not_spin() {
             (back, out.pending())
         }));
         peer.read_exact(&mut vec![0; LONG / 3]).await.unwrap();
-        for _ in 0..5 {
-            others_work().await;
-        }
-        polls.store(0, Ordering::Relaxed);
-        others_work().await;
-        let found = polls.load(Ordering::Relaxed);
+        let found = polls_while_nothing_happens(&polls).await;
         assert!(!sends.is_finished() && found <= 8, "{found} polls while nothing happened");
         peer.read_exact(&mut vec![0; 1000 + LONG - LONG / 3]).await.unwrap();
         assert_eq!(sends.await.unwrap(), (2, 0));

@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::{os::unix::net::UnixDatagram, sync::Arc};
 
 use ancillary::{
     MsgHdr, PinnedError, SendFlags, SocketExt,
@@ -20,6 +20,16 @@ use common::{
     uring::Ring,
 };
 use nix::{libc, sys::socket::SockType};
+
+/// What is still there: the number in each message, and what its descriptors say.
+fn take_rest(socket: &UnixDatagram, seen: &mut Vec<u8>, texts: &mut Vec<String>) {
+    socket.set_nonblocking(true).unwrap();
+    let mut data = [0; 8];
+    while let Ok(message) = socket.recv_fds::<1>(&mut data) {
+        seen.push(data[0]);
+        texts.extend(contents(message));
+    }
+}
 
 #[test]
 fn a_request_that_fails_sends_nothing_and_can_go_again() {
@@ -135,12 +145,7 @@ fn a_receive_cancelled_at_any_moment_loses_nothing() {
             assert_eq!(open_count(), before);
         }
         // What was there when it was cancelled.
-        b.set_nonblocking(true).unwrap();
-        let mut data = [0; 8];
-        while let Ok(message) = b.recv_fds::<1>(&mut data) {
-            seen.push(data[0]);
-            texts.extend(contents(message));
-        }
+        take_rest(&b, &mut seen, &mut texts);
         assert_eq!(seen, (0..60).filter(|round| round % 3 != 0).collect::<Vec<u8>>());
         assert_eq!(texts, vec!["0"; 40]);
     });
@@ -196,12 +201,7 @@ fn many_messages_are_there_after_their_receive_was_cancelled() {
             messages.recycle();
             assert_eq!(open_count(), before);
         }
-        b.set_nonblocking(true).unwrap();
-        let mut data = [0; 8];
-        while let Ok(message) = b.recv_fds::<1>(&mut data) {
-            seen.push(data[0]);
-            texts.extend(contents(message));
-        }
+        take_rest(&b, &mut seen, &mut texts);
         assert_eq!(seen, (0..sent).collect::<Vec<u8>>());
         assert_eq!(texts, vec!["0"; sent.into()]);
         ring.unregister();

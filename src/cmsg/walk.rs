@@ -102,6 +102,12 @@ impl<'a> Cmsgs<'a> {
         Some(Header { len, id: CmsgId::from_header(field(header, sys::LEVEL_AT)) })
     }
 
+    /// Whether there are fewer bytes left than a header has.
+    #[inline(always)]
+    pub(crate) fn is_over(&self) -> bool {
+        self.rest.len() < sys::HEADER
+    }
+
     /// The next message, with the header that stands there, if its payload has `len` bytes and its padding: one comparison
     /// less, and a step of a length that is known, for what is most often so.
     #[inline(always)]

@@ -67,7 +67,6 @@ pub use crate::cmsg::SendControl;
 use crate::{
     cmsg::{self, CmsgId, Cmsgs, ControlOut, RawCmsg},
     error::{DecodeError, EncodeError},
-    sys,
 };
 
 /// A message that can be received: what it is, how to read it, how to ask for it.
@@ -297,11 +296,10 @@ macro_rules! tuples {
                     $(if let Some(cmsg) = usual::<$name>(&mut cmsgs) {
                         <Self as Read>::read(cmsg, &mut out);
                     })+
-                    let left = cmsgs.rest().len();
-                    if left < sys::HEADER {
+                    if cmsgs.is_over() {
                         break;
                     }
-                    if left != before {
+                    if cmsgs.rest().len() != before {
                         continue;
                     }
                     let Some(cmsg) = cmsgs.next() else { break };

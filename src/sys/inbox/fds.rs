@@ -276,15 +276,20 @@ mod tests {
     use super::{super::Recv, *};
     use crate::cmsg::{self, RawCmsg};
 
+    /// Writes two messages of `SCM_PIDFD`: how many bytes they have.
+    fn two(numbers: [RawFd; 2], bytes: &mut [u8]) -> usize {
+        let payloads = numbers.map(i32::to_ne_bytes);
+        let messages = payloads.each_ref().map(|payload| RawCmsg::new(CmsgId::PIDFD, payload));
+        cmsg::encode(&messages, bytes).unwrap()
+    }
+
     /// Two messages of `SCM_PIDFD`, of which the second replaces the first, in a frame of several calls.
     fn compacted(numbers: [RawFd; 2], owns: bool) {
         let mut bytes = [0; 64];
-        let payloads = numbers.map(i32::to_ne_bytes);
-        let messages = payloads.each_ref().map(|payload| RawCmsg::new(CmsgId::PIDFD, payload));
-        let len = cmsg::encode(&messages, &mut bytes);
+        let len = two(numbers, &mut bytes);
         let mut head = Head::new();
         // INVARIANT: that of the caller: descriptors of its own, given away, or nobody's numbers.
-        (head.len, head.owns) = (len.unwrap(), owns);
+        (head.len, head.owns) = (len, owns);
         let mut inbox = InboxMut { head: &mut head, bytes: &mut bytes };
         inbox.compact();
         assert_eq!(Cmsgs::new(inbox.received()).count(), 1);
@@ -315,9 +320,7 @@ mod tests {
     fn a_number_behind_owned_ones_is_not_owned_with_them() {
         let (reader, writer) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).unwrap();
         let (file, mut bytes) = (File::open("/dev/null").unwrap(), [0; 64]);
-        let numbers = [writer.into_raw_fd(), file.as_raw_fd()].map(i32::to_ne_bytes);
-        let messages = numbers.each_ref().map(|number| RawCmsg::new(CmsgId::PIDFD, number));
-        let len = cmsg::encode(&messages, &mut bytes).unwrap();
+        let len = two([writer.into_raw_fd(), file.as_raw_fd()], &mut bytes);
         let mut head = Head::new();
         // INVARIANT: the first number has been given away.
         (head.len, head.owns) = (len / 2, true);
@@ -336,9 +339,7 @@ mod tests {
     fn a_number_before_owned_ones_is_not_owned_with_them() {
         let (reader, writer) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).unwrap();
         let (file, mut bytes) = (File::open("/dev/null").unwrap(), [0; 64]);
-        let numbers = [file.as_raw_fd(), writer.into_raw_fd()].map(i32::to_ne_bytes);
-        let messages = numbers.each_ref().map(|number| RawCmsg::new(CmsgId::PIDFD, number));
-        let len = cmsg::encode(&messages, &mut bytes).unwrap();
+        let len = two([file.as_raw_fd(), writer.into_raw_fd()], &mut bytes);
         let (mut head, ask) = (Head::new(), Recv { append: true, ..Recv::PLAIN });
         let mut inbox = InboxMut { head: &mut head, bytes: &mut bytes };
         let mut header = crate::sys::io::zeroed_msghdr();
