@@ -21,6 +21,7 @@ use common::{
     cause, no_leak, open_count,
     pairs::{V4, asked, bound, datagrams, pair, stream, tcp, udp},
     pipes::{contents, names, numbered},
+    starting::Start,
 };
 use nix::{libc, poll::PollFlags, sys::socket::SockType};
 
@@ -32,7 +33,7 @@ fn traced(name: &str, inject: &[&str], error: &str) -> (String, usize) {
     let mut under = vec!["strace", "-f", "-qq", "-e", "signal=none", "-e", CALLS];
     let inject: Vec<_> = inject.iter().map(|how| format!("inject={how}")).collect();
     under.extend(inject.iter().flat_map(|inject| ["-e", inject]));
-    let Output { status, stdout, stderr } = again(name, &under).stdin(Stdio::null()).output().unwrap();
+    let Output { status, stdout, stderr } = again(name, &under).stdin(Stdio::null()).finish().unwrap();
     let (out, log) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     assert!(status.success(), "{under:?}: {out}{log}");
     let (_, said) = out.split_once("said [").unwrap_or_else(|| panic!("{under:?}: {out}{log}"));

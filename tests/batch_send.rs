@@ -19,6 +19,7 @@ use common::{
     batches::{collect, texts},
     cause, has_v6,
     pairs::{DUAL, KINDS, V4, V6, bound, closed, datagrams, errno, pair, sigpipe_is_pending, stream, tcp, udp},
+    starting::gone,
 };
 use nix::{
     libc,
@@ -264,7 +265,7 @@ fn what_is_refused_twice_is_left_out_and_nothing_else() {
     assert!(error.kind() == ErrorKind::WouldBlock && batch.sent() < 2000);
     drop(b);
     let (a, b) = stream();
-    drop(b);
+    gone(b);
     let mut batch = room.begin();
     batch.message().data(b"x").queue().unwrap();
     let error = batch.send_each(&a, |_, _| panic!("none is left out")).unwrap_err();
@@ -278,7 +279,7 @@ fn a_peer_that_is_gone_raises_no_signal() {
     let mut room = SendBatch::new(2);
     for kind in KINDS {
         let (a, b) = pair(kind);
-        drop(b);
+        gone(b);
         let mut batch = room.begin();
         batch.message().data(b"x").queue().unwrap();
         batch.message().data(b"y").queue().unwrap();

@@ -26,6 +26,7 @@ use common::{
     namespace::{Namespace, routed, v4},
     pairs::{DUAL, V4, addrs, bound, closed, datagrams, errno, tcp, udp},
     skipped,
+    starting::Start,
 };
 use nix::{
     libc,
@@ -234,7 +235,7 @@ fn a_wait_for_entries_does_not_spin_on_what_has_ended() {
         return;
     }
     if works(NAME, "strace", &["-o", "/dev/null", "true"]) {
-        let output = alone(|| again(NAME, &strace).output()).unwrap();
+        let output = alone(|| again(NAME, &strace).finish()).unwrap();
         let log = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{log}");
         let calls = log.lines().filter(|line| line.contains("recvmsg(")).count();

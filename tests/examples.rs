@@ -15,6 +15,7 @@ use common::{
     has_v6,
     programs::{Program, TIMEOUT, absent, drain, example, names, run},
     skipped,
+    starting::Start,
 };
 
 /// How a time of arrival begins: with a name of its own where an integer has 32 bits, and a time more.
@@ -83,7 +84,7 @@ fn hop_options_arrive_at_the_other_host() {
     let program = example("hop_options");
     let mut listener = Command::new(&program);
     listener.arg("listen").stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut listener = Program(far.run(|| listener.spawn()).expect("it starts"));
+    let mut listener = Program(far.run(|| listener.start()).expect("it starts"));
     let out = drain(listener.0.stdout.take().expect("piped"));
     let to = format!("{}%veth1", link_local(2));
     // Until it listens nothing arrives; one arrives at most.
@@ -162,7 +163,7 @@ fn uring_echo_answers_everyone_from_the_address_asked() {
     }
     let mut server = Command::new(example("uring_echo"));
     server.arg("0").stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut server = Program(server.spawn().expect("it starts"));
+    let mut server = Program(server.start().expect("it starts"));
     let mut lines = BufReader::new(server.0.stdout.take().expect("piped")).lines();
     let mut line = || lines.next().map_or(String::new(), |line| line.expect("text"));
     let first = line();
@@ -225,7 +226,7 @@ impl Dump {
     fn start(count: usize) -> Self {
         let mut command = Command::new(example("cmsgdump"));
         command.args(["0", "--count", &count.to_string()]).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut process = Program(command.spawn().expect("cmsgdump starts"));
+        let mut process = Program(command.start().expect("cmsgdump starts"));
         let out = BufReader::new(process.0.stdout.take().expect("piped"));
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
@@ -303,7 +304,7 @@ fn cmsgdump_draws_the_control_buffer() {
     }
     let mut command = Command::new(example("cmsgdump"));
     command.args(["0", "--svg"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut process = Program(command.spawn().expect("cmsgdump starts"));
+    let mut process = Program(command.start().expect("cmsgdump starts"));
     let out = drain(process.0.stdout.take().expect("piped"));
     let mut port = String::new();
     BufReader::new(process.0.stderr.take().expect("piped")).read_line(&mut port).expect("a line");
@@ -333,7 +334,7 @@ fn cmsgdump_hears_nc() {
     ] {
         let mut nc = Command::new("nc");
         nc.args(["-u", to, &dump.port]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut nc = Program(nc.spawn().expect("nc starts"));
+        let mut nc = Program(nc.start().expect("nc starts"));
         nc.0.stdin.as_mut().expect("piped").write_all(b"hello from nc\n").expect("nc reads");
         let line = dump.line();
         assert_all(&line, &parts);
@@ -353,7 +354,7 @@ fn cmsgdump_hears_dig() {
         dig.args([&format!("@{to}"), "-p", &dump.port, "+tries=1", "+time=1", "+noedns", "cmsg.example", "TXT"]);
         dig.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         // It waits in vain for an answer.
-        let _dig = Program(dig.spawn().expect("dig starts"));
+        let _dig = Program(dig.start().expect("dig starts"));
         let line = dump.line();
         assert_all(&line, &parts);
         // Header of 12 bytes, name of 14, type TXT (16), class IN.

@@ -26,6 +26,7 @@ use common::{
     TIMEOUT, has_descriptors,
     programs::{Program, absent, example, run},
     skipped,
+    starting::Start,
 };
 
 #[test]
@@ -56,7 +57,7 @@ impl Server {
     fn start(path: &str) -> Self {
         let mut command = Command::new(example("graceful_restart"));
         command.args(["serve", path]).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut program = Program(command.spawn().unwrap());
+        let mut program = Program(command.start().unwrap());
         let (mut out, mut line) = (BufReader::new(program.0.stdout.take().unwrap()), String::new());
         out.read_line(&mut line).unwrap();
         let (name, addr) = line.trim_end().split_once(" serves ").unwrap_or_else(|| panic!("{line:?}"));
@@ -280,7 +281,7 @@ fn a_notifier_restores_what_the_manager_kept() {
     manager.set_read_timeout(TIMEOUT).unwrap();
     let start = |mut command: Command| {
         command.env("NOTIFY_SOCKET", &path).stdout(Stdio::null()).stderr(Stdio::null());
-        Program(command.spawn().unwrap())
+        Program(command.start().unwrap())
     };
     // Becomes the number 3 of the process that this shell turns into.
     const GIVES: &str = r#"export LISTEN_PID=$(($$ + OTHER)); exec "$0" 3<&0 </dev/null"#;

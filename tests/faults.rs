@@ -26,6 +26,7 @@ use common::{
     no_leak, open_count,
     pairs::{sigpipe_is_pending, stream as pair},
     pipes::{contents, numbered},
+    starting::{Start, gone},
 };
 use nix::{
     fcntl::OFlag,
@@ -120,7 +121,7 @@ fn traced(name: &str, call: &str, inject: Option<&str>) -> (Vec<String>, usize, 
     let (trace, inject) = (format!("trace={call}"), inject.map(|how| format!("inject={call}:{how}")));
     let mut under = vec!["strace", "-f", "-qq", "-e", "signal=none", "-e", &trace];
     under.extend(inject.iter().flat_map(|inject| ["-e", inject]));
-    let output = again(name, &under).stdin(Stdio::null()).output().unwrap();
+    let output = again(name, &under).stdin(Stdio::null()).finish().unwrap();
     let (out, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{under:?}: {out}{log}");
     let (_, surfaced) = out.split_once("surfaced [").unwrap_or_else(|| panic!("{under:?}: {out}{log}"));
@@ -183,7 +184,7 @@ fn interrupt(process: Pid, thread: i32) {
 /// A child at the other end of the socket, with the thread that runs the test.
 fn start(name: &str) -> (UnixStream, Running, Pid, i32) {
     let (socket, theirs) = pair();
-    let child = Running(again(name, &[]).stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).spawn().unwrap());
+    let child = Running(again(name, &[]).stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).start().unwrap());
     let (pid, thread) = (Pid::from_raw(child.0.id() as i32), read_int(&socket));
     (socket, child, pid, thread)
 }
@@ -295,7 +296,7 @@ fn a_peer_that_goes_is_an_error_that_keeps_the_state_and_raises_no_signal() {
             }
             let sent = header.sent();
             assert!(sent >= before && sent < data.len());
-            drop(b);
+            gone(b);
             for _ in 0..2 {
                 assert_eq!(header.send_all(&a).unwrap_err().raw_os_error(), Some(libc::EPIPE));
                 assert_eq!(header.sent(), sent);
@@ -310,7 +311,8 @@ fn a_peer_that_goes_is_an_error_that_keeps_the_state_and_raises_no_signal() {
             assert!(rest == data[sent..]);
         }
         // The check sees a signal where one is asked for.
-        let (a, _) = pair();
+        let (a, b) = pair();
+        gone(b);
         assert_eq!(MsgHdr::new().data(b"x").raise_sigpipe().send_all(&a).unwrap_err().kind(), ErrorKind::BrokenPipe);
         assert!(sigpipe_is_pending());
         assert_eq!(sigpipe.wait(), Ok(Signal::SIGPIPE));
@@ -360,7 +362,7 @@ fn a_child_sends_a_file_that_it_has_written() {
     }
     no_leak(|| {
         let (socket, theirs) = pair();
-        let output = again("a_child_sends_a_file_that_it_has_written", &[]).stdin(OwnedFd::from(theirs)).output();
+        let output = again("a_child_sends_a_file_that_it_has_written", &[]).stdin(OwnedFd::from(theirs)).finish();
         assert!(output.unwrap().status.success());
         let (mut data, mut control) = ([0; 1], ControlVec::<()>::with_capacity(cmsg::space(4).unwrap()));
         let mut message = socket.recv_msg(&mut data, &mut control).unwrap();
@@ -394,7 +396,7 @@ fn python(what: &str, text: &[u8], fd: OwnedFd) -> Vec<u8> {
     let (socket, theirs) = pair();
     socket.send_fds(text, [&fd]).unwrap();
     drop(fd);
-    let output = Command::new("python3").args(["-c", PEER, what]).stdin(OwnedFd::from(theirs)).output().unwrap();
+    let output = Command::new("python3").args(["-c", PEER, what]).stdin(OwnedFd::from(theirs)).finish().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout
 }

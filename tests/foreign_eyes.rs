@@ -25,6 +25,7 @@ use common::{
     pairs::{V4, bound, stream},
     running::Running,
     skipped,
+    starting::Start,
 };
 
 const PORT: u16 = 4711;
@@ -168,7 +169,7 @@ fn dnsmasq_answers_from_the_address_that_was_asked() {
 #[test]
 fn a_connection_that_nc_passes_on_arrives() {
     let name = "a_connection_that_nc_passes_on_arrives";
-    let usage = match Command::new("nc").arg("-h").output() {
+    let usage = match Command::new("nc").arg("-h").finish() {
         Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
         Err(error) => return skipped(format_args!("SKIPPED {name}: nc: {error}")),
     };
@@ -181,7 +182,7 @@ fn a_connection_that_nc_passes_on_arrives() {
     let mut nc = Command::new("nc");
     nc.args(["-F", &addr.ip().to_string(), &addr.port().to_string()]);
     nc.stdin(Stdio::null()).stdout(OwnedFd::from(theirs));
-    let mut nc = nc.spawn().unwrap();
+    let mut nc = nc.start().unwrap();
     let mut data = [b'?'; 8];
     let message = ours.recv_fds::<1>(&mut data).unwrap();
     assert_eq!(message.len(), 1);

@@ -30,6 +30,7 @@ use common::{
     cause, no_leak, open_count,
     pairs::{KINDS, V4, pair, stream, tcp},
     pipes::{contents, names, numbered},
+    starting::Start,
 };
 use nix::{
     libc,
@@ -46,7 +47,7 @@ struct Peer(Child);
 
 impl Peer {
     fn start(name: &str, socket: impl Into<OwnedFd>) -> Self {
-        Self(again(name, &[]).stdin(socket.into()).stdout(Stdio::null()).spawn().unwrap())
+        Self(again(name, &[]).stdin(socket.into()).stdout(Stdio::null()).start().unwrap())
     }
 
     fn pid(&self) -> Pid {

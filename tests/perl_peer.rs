@@ -17,6 +17,7 @@ use common::{
     pairs::stream,
     pipes::{content, contents},
     skipped,
+    starting::Start,
 };
 use nix::{fcntl::OFlag, unistd::pipe2};
 
@@ -24,7 +25,7 @@ use nix::{fcntl::OFlag, unistd::pipe2};
 #[test]
 fn perl_and_we_pass_each_other_descriptors() {
     let name = "perl_and_we_pass_each_other_descriptors";
-    let module = alone(|| Command::new("perl").args(["-MSocket::MsgHdr", "-e", "1"]).stderr(Stdio::piped()).output());
+    let module = alone(|| Command::new("perl").args(["-MSocket::MsgHdr", "-e", "1"]).stderr(Stdio::piped()).finish());
     match module {
         Ok(output) if output.status.success() => {}
         Ok(_) => return skipped(format_args!("SKIPPED {name}: perl has no Socket::MsgHdr (libsocket-msghdr-perl)")),
@@ -33,7 +34,7 @@ fn perl_and_we_pass_each_other_descriptors() {
     no_leak(|| {
         let ((ours, theirs), (reader, writer)) = (stream(), pipe2(OFlag::O_CLOEXEC).unwrap());
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peer.pl");
-        let mut perl = Command::new("perl").arg(script).stdin(OwnedFd::from(theirs)).spawn().unwrap();
+        let mut perl = Command::new("perl").arg(script).stdin(OwnedFd::from(theirs)).start().unwrap();
         ours.send_fds(b"hello", [&writer]).unwrap();
         drop(writer);
         assert_eq!(content(reader), "hello through perl");

@@ -21,7 +21,7 @@ use ancillary::{
     message::{HopLimit, PktInfo, RecvList, ScmRights, ScmRightsSpace, TrafficClass},
     stream::{FdReader, FdStream, FdWriter},
 };
-use common::{has_descriptors, skipped};
+use common::{has_descriptors, skipped, starting::Start};
 use nix::poll::{PollFd, PollFlags, poll};
 
 const TIMEOUT: Option<Duration> = Some(Duration::from_secs(20));
@@ -38,7 +38,7 @@ impl Peer {
     fn start(name: &str, arguments: &[&str]) -> Option<Self> {
         let version =
             "import sys, socket, os; sys.exit(not (hasattr(socket, 'send_fds') and hasattr(os, 'memfd_create')))";
-        match Command::new("python3").args(["-c", version]).stderr(Stdio::null()).status() {
+        match Command::new("python3").args(["-c", version]).stderr(Stdio::null()).end() {
             Ok(status) if status.success() => {}
             Ok(status) => {
                 skipped(format_args!("SKIPPED {name}: python3 has no socket.send_fds ({status})"));
@@ -59,7 +59,7 @@ impl Peer {
             .args(arguments)
             .stdin(OwnedFd::from(theirs))
             .stdout(OwnedFd::from(output))
-            .spawn()
+            .start()
             .unwrap();
         Some(Self { child, socket, lines: BufReader::new(lines) })
     }

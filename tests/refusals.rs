@@ -34,6 +34,7 @@ use common::{
     has_v6, no_leak,
     pairs::{self, KINDS, V4, bound, errno, pair, udp_lite},
     skipped,
+    starting::Start,
 };
 use nix::{
     libc,
@@ -553,7 +554,7 @@ fn credentials_of_others_are_refused() {
         }
         let mut again = Command::new("/proc/self/exe");
         again.args(["--exact", NAME, "--nocapture", "--test-threads=1"]).uid(NOBODY).gid(NOBODY);
-        let output = match again.output() {
+        let output = match again.finish() {
             Ok(output) => output,
             Err(error) => return skipped(format_args!("SKIPPED {NAME}: as user {NOBODY}: {error}")),
         };

@@ -18,6 +18,7 @@ use ancillary::{
 use common::{
     pairs::{KINDS, V4, pair, udp},
     skipped,
+    starting::{Start, gone},
 };
 use nix::{
     libc,
@@ -60,7 +61,7 @@ fn valgrind_finds_no_use_of_uninitialised_memory() {
     let own = env::current_exe().unwrap();
     let mut valgrind = Command::new("valgrind");
     valgrind.args(["-q", "--error-exitcode=9"]).arg(own).args(["--test-threads=1", "--skip", name]);
-    let output = match valgrind.output() {
+    let output = match valgrind.finish() {
         Ok(output) => output,
         Err(error) => return skipped(format_args!("SKIPPED {name}: valgrind: {error}")),
     };
@@ -255,7 +256,7 @@ fn a_closed_peer_is_an_error_without_a_signal() {
         [(SockType::Stream, libc::EPIPE), (SockType::Datagram, libc::ECONNREFUSED), (SockType::SeqPacket, libc::EPIPE)]
     {
         let (a, b) = pair(kind);
-        drop(b);
+        gone(b);
         let error = MsgHdr::new().data(b"x").send(&a).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(errno), "{kind:?}");
     }
@@ -269,7 +270,7 @@ fn a_closed_peer_is_an_error_without_a_signal() {
     blocked.thread_block().unwrap();
     for kind in [SockType::Stream, SockType::SeqPacket] {
         let (a, b) = pair(kind);
-        drop(b);
+        gone(b);
         for _ in 0..2 {
             MsgHdr::new().data(b"x").send(&a).unwrap_err();
             MsgHdr::new().data(b"x").send_all(&a).unwrap_err();

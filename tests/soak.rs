@@ -33,6 +33,7 @@ use common::{
     has_descriptors, no_leak, open_count,
     pairs::pair,
     pipes::{Marks, ino},
+    starting::Start,
 };
 use nix::{libc, sys::socket::SockType};
 
@@ -348,7 +349,7 @@ fn soak(test: &str, bound: Bound) {
             .env(Bound::CHILD, bound.to_text())
             .stdin(Stdio::from(OwnedFd::from(other)))
             .stdout(Stdio::null())
-            .spawn()
+            .start()
             .unwrap();
 
         // To the other process and from it, and from thread to thread in this one.

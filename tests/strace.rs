@@ -14,6 +14,7 @@ use common::{
     TIMEOUT,
     pairs::{V4, bound, closed, datagrams},
     skipped,
+    starting::Start,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -32,7 +33,7 @@ fn traced(test: &str, scene: impl FnOnce()) -> Option<String> {
         .arg(own)
         .args(["--exact", test, "--nocapture"])
         .env(CHILD, "1")
-        .output();
+        .finish();
     let output = match output {
         Ok(output) => output,
         Err(error) => {

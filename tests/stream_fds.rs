@@ -26,6 +26,7 @@ use common::{
     pairs::{self, V4, errno, stream, would_block},
     pipes::{content, contents, is_cloexec, names, numbered},
     skipped,
+    starting::{Start, gone},
 };
 use nix::{
     libc,
@@ -221,7 +222,7 @@ fn a_socket_that_carries_no_descriptors_is_told_and_gets_none_of_the_bytes() {
 fn a_peer_that_is_gone_is_told_every_time_and_what_is_left_stays() {
     no_leak(|| {
         let ((a, b), mut out) = (stream(), FdWriter::new());
-        drop(b);
+        gone(b);
         out.queue(b"late", numbered(1)).unwrap();
         for _ in 0..3 {
             assert_eq!(errno(out.flush(&a)), libc::EPIPE);
@@ -637,7 +638,7 @@ fn too_many_in_flight_is_told_and_nothing_is_lost() {
         }
         let mut again = Command::new("/proc/self/exe");
         again.args(["--exact", NAME, "--nocapture", "--test-threads=1"]).uid(NOBODY).gid(NOBODY);
-        let output = match again.output() {
+        let output = match again.finish() {
             Ok(output) => output,
             Err(error) => return skipped(format_args!("SKIPPED {NAME}: as user {NOBODY}: {error}")),
         };

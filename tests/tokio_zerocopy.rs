@@ -28,6 +28,7 @@ use common::{
     pairs::{self, V4, closed},
     runtimes::{Impatient, counted, on_both, others_work, tcp, waits},
     skipped,
+    starting::Start,
 };
 use nix::{
     libc,
@@ -393,7 +394,7 @@ fn who_can_pin_no_more_waits_for_completions() {
         if root && !works(NAME, "setpriv", &drops) {
             return;
         }
-        let output = common::alone(|| again(NAME, if root { &under } else { &[] }).output()).unwrap();
+        let output = common::alone(|| again(NAME, if root { &under } else { &[] }).finish()).unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         return skipped_in(&output.stderr);
     }

@@ -24,6 +24,7 @@ use common::{
     alone, cause, no_leak, open_count,
     pairs::{addrs, bound, datagrams, errno, send, stream, tcp},
     skipped,
+    starting::{Start, gone},
     uring::{Ring, fd, text},
 };
 use io_uring::opcode;
@@ -388,7 +389,7 @@ fn a_message_that_has_ended_is_freed() {
         assert_eq!(errno(out.complete(done.result, done.flags)), libc::ECANCELED);
         assert_eq!((out.buffer(), Arc::strong_count(&bytes)), (Some(&bytes), 2));
         // It can go again, as it is.
-        drop(b);
+        gone(b);
         ring.send(&a, &mut out, 1);
         let done = ring.wait(1);
         let error = out.complete(done.result, done.flags).unwrap_err();
@@ -555,7 +556,7 @@ fn where_io_uring_is_forbidden_it_is_said() {
         let inject = format!("inject=io_uring_setup:error={error}");
         let quiet = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=io_uring_setup", "-e", &inject];
         let test = "a_cancelled_receive_can_be_started_again";
-        let output = alone(|| again(test, &quiet).output().unwrap());
+        let output = alone(|| again(test, &quiet).finish().unwrap());
         let (out, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success() && out.contains("1 passed"), "{out}{log}");
         assert!(log.contains(&format!("SKIPPED {test}: io_uring: {text}")), "{out}{log}");

@@ -18,6 +18,7 @@ use common::{
     again::{again, is_child, works},
     alone, cause, no_leak, open_count,
     pairs::{addrs, asked, datagrams, errno, send, stream},
+    starting::Start,
     uring::{Ring, fd, goes_on, text},
 };
 use io_uring::opcode;
@@ -457,7 +458,7 @@ fn where_buffers_cannot_be_registered_it_is_said() {
     let inject = "inject=io_uring_register:error=EINVAL";
     let quiet = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=io_uring_register", "-e", inject];
     let test = "a_stream_ends_with_an_empty_message";
-    let output = alone(|| again(test, &quiet).output().unwrap());
+    let output = alone(|| again(test, &quiet).finish().unwrap());
     let (out, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && out.contains("1 passed"), "{out}{log}");
     // Where there are no rings at all, that is said.

@@ -2,7 +2,7 @@
 
 use std::{env, ffi::OsString, io, process::Command};
 
-use super::{alone, skipped};
+use super::{alone, skipped, starting::Start};
 
 /// Set in the process that a test starts to run itself again.
 const CHILD: &str = "ANCILLARY_FAULTS_CHILD";
@@ -23,7 +23,7 @@ pub fn again(name: &str, under: &[&str]) -> Command {
 
 /// Whether a command is there and may do its work; says so if not.
 pub fn works(name: &str, command: &str, arguments: &[&str]) -> bool {
-    match alone(|| Command::new(command).args(arguments).output()) {
+    match alone(|| Command::new(command).args(arguments).finish()) {
         Ok(output) if output.status.success() => return true,
         Ok(output) => skipped(format_args!("SKIPPED {name}: {command}: {}", String::from_utf8_lossy(&output.stderr))),
         Err(error) => skipped(format_args!("SKIPPED {name}: {command}: {error}")),
@@ -54,7 +54,7 @@ pub fn without_batch_calls(name: &str) {
         .args(QUIET)
         .args(["-e", "inject=sendmmsg,recvmmsg,?recvmmsg_time64:error=ENOSYS"])
         .arg(env::current_exe().unwrap());
-    let output = alone(|| command.env(CHILD, "1").output().unwrap());
+    let output = alone(|| command.env(CHILD, "1").finish().unwrap());
     let (out, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && out.contains("test result: ok."), "{out}");
     assert!(log.contains("ENOSYS (Function not implemented) (INJECTED)"), "{out}");

@@ -20,6 +20,7 @@ pub mod raw;
 pub mod running;
 #[cfg(feature = "tokio")]
 pub mod runtimes;
+pub mod starting;
 #[cfg(uring)]
 pub mod uring;
 

@@ -21,7 +21,7 @@ use nix::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{raw, skipped};
+use super::{raw, skipped, starting::Start};
 
 const AGAIN: &str = "ANCILLARY_TEST_AGAIN";
 
@@ -31,7 +31,7 @@ const AS_USER: [&str; 4] = ["--user", "--map-current-user", "--keep-caps", "--"]
 /// Runs `f` in a namespace of its own; where there is no ip(8) to set one up, on the loopback that there is: for what
 /// needs no more, and changes nothing.
 pub fn on_loopback(test: &str, f: impl FnOnce() + Send) {
-    if Command::new("ip").arg("-V").output().is_err() {
+    if Command::new("ip").arg("-V").finish().is_err() {
         return f();
     }
     if let Some(host) = Namespace::new(test) {
@@ -47,7 +47,7 @@ pub struct Namespace {
 impl Namespace {
     /// `None` where there can be none, which is said, and where the test has run again with what it takes.
     pub fn new(test: &str) -> Option<Self> {
-        if let Err(error) = Command::new("ip").arg("-V").output() {
+        if let Err(error) = Command::new("ip").arg("-V").finish() {
             skipped(format_args!("SKIPPED {test}: ip(8) of iproute2: {error}"));
             return None;
         }
@@ -79,7 +79,7 @@ impl Namespace {
 
     /// What ip(8) prints, or why it refuses.
     pub fn try_ip(&self, words: &str) -> Result<String, String> {
-        let run = || Command::new("ip").args(words.split(' ')).output().unwrap();
+        let run = || Command::new("ip").args(words.split(' ')).finish().unwrap();
         let Output { status, stdout, stderr } = self.run(run);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
         if status.success() { Ok(text(&stdout)) } else { Err(format!("ip {words}: {}", text(&stderr))) }
@@ -142,14 +142,15 @@ fn again_as_user(test: &str, why: &io::Error) {
     if env::var_os(AGAIN).is_some() {
         return skip("not in a user namespace either");
     }
-    match Command::new("unshare").args(AS_USER).arg("true").output() {
+    match Command::new("unshare").args(AS_USER).arg("true").finish() {
         Ok(output) if output.status.success() => {}
         Ok(output) => return skip(String::from_utf8_lossy(&output.stderr).trim()),
         Err(error) => return skip(&error.to_string()),
     }
     let mut command = Command::new("unshare");
     command.args(AS_USER).arg(env::current_exe().unwrap()).args(["--exact", test, "--nocapture"]);
-    let Output { status, stdout, .. } = command.env(AGAIN, "1").stderr(Stdio::inherit()).output().unwrap();
+    let Output { status, stdout, .. } =
+        command.env(AGAIN, "1").stdout(Stdio::piped()).start().unwrap().wait_with_output().unwrap();
     let stdout = String::from_utf8_lossy(&stdout);
     assert!(status.success() && stdout.contains("1 passed"), "{test} again: {status}\n{stdout}");
 }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::skipped;
+use super::{skipped, starting::Start};
 
 /// Nothing here runs so long, on a machine that is none in a program.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
@@ -44,7 +44,7 @@ pub fn example(name: &str) -> PathBuf {
                 cargo.args(["--target", triple]);
                 target = target.parent().expect("the target directory");
             }
-            let status = cargo.arg("--target-dir").arg(target).status().expect("cargo runs");
+            let status = cargo.arg("--target-dir").arg(target).end().expect("cargo runs");
             assert!(status.success(), "the examples do not build: {status}");
         }
         dir
@@ -103,7 +103,7 @@ pub fn drain(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String>
 pub fn run(command: &mut Command) -> (String, String, bool) {
     let what = format!("{command:?}");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut running = Program(command.spawn().unwrap_or_else(|error| panic!("{what}: {error}")));
+    let mut running = Program(command.start().unwrap_or_else(|error| panic!("{what}: {error}")));
     let out = drain(running.0.stdout.take().expect("piped"));
     let err = drain(running.0.stderr.take().expect("piped"));
     let status = running.wait(&what);
@@ -112,7 +112,7 @@ pub fn run(command: &mut Command) -> (String, String, bool) {
 
 /// Whether it is not installed; says so.
 pub fn absent(program: &str, argument: &str) -> bool {
-    let found = Command::new(program).arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let found = Command::new(program).arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).end();
     if found.is_err() {
         skipped(format_args!("SKIPPED: {program} is not installed, nothing is tested with it"));
     }

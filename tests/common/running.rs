@@ -7,7 +7,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use super::{TIMEOUT, namespace::Namespace, skipped};
+use super::{TIMEOUT, namespace::Namespace, skipped, starting::Start};
 
 /// A program that ends with the test, and what it says, line by line.
 pub struct Running {
@@ -23,7 +23,7 @@ impl Running {
         // Nothing of the environment but where programs are: socat's own variables are looked at.
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.args(args);
-        let mut running = Self::of(test, command, |command| host.run(|| command.spawn()))?;
+        let mut running = Self::of(test, command, |command| host.run(|| command.start()))?;
         running.readers.clear(); // nobody waits for these
         Some(running)
     }
@@ -31,7 +31,7 @@ impl Running {
     /// Starts it here; says so where it is not installed. When it goes, so do the pipes to it: it must leave none to
     /// others.
     pub fn here(test: &str, command: Command) -> Option<Self> {
-        Self::of(test, command, Command::spawn)
+        Self::of(test, command, Start::start)
     }
 
     fn of(test: &str, mut command: Command, spawn: impl FnOnce(&mut Command) -> io::Result<Child>) -> Option<Self> {
