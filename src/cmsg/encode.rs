@@ -121,6 +121,15 @@ impl<'b, 'fd> ControlOut<'b, 'fd> {
     where
         I: Iterator<Item = BorrowedFd<'fd>> + Clone,
     {
+        self.push_rights(fds, None)
+    }
+
+    /// The same of descriptors whose numbers may lie together in memory.
+    #[inline(always)]
+    pub(crate) fn push_rights<I>(&mut self, fds: I, together: Option<&[i32]>) -> Result<(), EncodeError>
+    where
+        I: Iterator<Item = BorrowedFd<'fd>> + Clone,
+    {
         // Counted no further than needed: an iterator may have no end.
         let count = match fds.size_hint().0 {
             least if least > sys::MAX_FDS => least,
@@ -132,17 +141,27 @@ impl<'b, 'fd> ControlOut<'b, 'fd> {
         if count > sys::MAX_FDS {
             return Err(EncodeError::Descriptors { found: count, max: sys::MAX_FDS });
         }
-        self.push_numbers(count, fds.map(|fd| fd.as_raw_fd()))
+        self.push_numbers(count, fds.map(|fd| fd.as_raw_fd()), together)
     }
 
     #[inline(always)]
-    fn push_numbers(&mut self, count: usize, numbers: impl Iterator<Item = i32>) -> Result<(), EncodeError> {
+    fn push_numbers(
+        &mut self,
+        count: usize,
+        numbers: impl Iterator<Item = i32>,
+        together: Option<&[i32]>,
+    ) -> Result<(), EncodeError> {
         if self.sink.len() > 0 {
             if let Some((message, payload)) = self.find_rights() {
                 return self.grow_rights(message, payload, count, numbers);
             }
         }
-        match self.sink.push_ints(CmsgId::RIGHTS.level(), CmsgId::RIGHTS.ty(), count, numbers) {
+        let (level, ty) = (CmsgId::RIGHTS.level(), CmsgId::RIGHTS.ty());
+        let pushed = match together {
+            Some(numbers) => self.sink.push_slice(level, ty, numbers),
+            None => self.sink.push_ints(level, ty, count, numbers),
+        };
+        match pushed {
             Ok(()) => Ok(()),
             Err(needed) => Err(self.no_room(needed)),
         }
@@ -194,7 +213,7 @@ impl<'b, 'fd> ControlOut<'b, 'fd> {
             if cmsg.id() == CmsgId::RIGHTS {
                 let numbers = cmsg.payload().chunks_exact(4);
                 let int = |bytes: &[u8]| i32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-                self.push_numbers(numbers.len(), numbers.map(int))?;
+                self.push_numbers(numbers.len(), numbers.map(int), None)?;
             } else {
                 self.push_unchecked(cmsg.id(), cmsg.payload())?;
             }

@@ -10,6 +10,7 @@ use crate::{
     cmsg::{CmsgId, ControlOut, RawCmsg},
     error::{DecodeError, EncodeError},
     options::Families,
+    sys,
 };
 
 /// Descriptors to send to another process (`SCM_RIGHTS`).
@@ -104,7 +105,7 @@ where
 {
     #[inline(always)]
     fn encode(&self, out: &mut ControlOut<'_, 'fd>) -> Result<(), EncodeError> {
-        out.push_fds(self.0.clone().map(BorrowFd::borrow_fd))
+        out.push_rights(self.0.clone().map(BorrowFd::borrow_fd), sys::numbers(&self.0))
     }
 }
 

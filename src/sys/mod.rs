@@ -16,6 +16,7 @@ mod out_batch;
 mod outbox;
 #[cfg(linux_like)]
 mod pinned;
+mod side_by_side;
 mod slices;
 
 pub(crate) use cheapest::send;
@@ -35,6 +36,7 @@ pub(crate) use out_batch::{OutBatch, OutSession, QueueError, Slot, rest_of};
 pub(crate) use outbox::{ByteRoom, ByteSink, InlineBytes, Outbox};
 #[cfg(linux_like)]
 pub(crate) use pinned::{F_MORE, SendPinned};
+pub(crate) use side_by_side::numbers;
 pub(crate) use slices::{INLINE_SLICES, InlineSlices, IoSlices, IoSlicesMut, SliceRoom, total};
 
 use nix::libc::{self, c_int};

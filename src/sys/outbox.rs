@@ -178,13 +178,23 @@ impl<'b> ByteSink<'b> {
         }
         let len = 4 * written;
         room.header(level, ty, len);
-        if align_up(len) != len {
-            // One integer is missing. A length that the compiler does not know would be a call.
-            const { assert!(ALIGN <= 8) };
-            room.put(HEADER + len, &[0; 4]);
-        }
+        room.pad(len);
         // INVARIANT: header, so many integers and padding have been written; that is no more than the room.
         *self.len += HEADER + align_up(len);
+        Ok(())
+    }
+
+    /// Appends a message of integers that lie side by side.
+    #[inline(always)]
+    pub(crate) fn push_slice(&mut self, level: i32, ty: i32, ints: &[i32]) -> Result<(), usize> {
+        let len = size_of_val(ints);
+        let room = self.room(len)?;
+        room.header(level, ty, len);
+        // SAFETY: integers are initialised bytes, so many of them, and any address will do for bytes.
+        room.put(HEADER, unsafe { std::slice::from_raw_parts(ints.as_ptr().cast(), len) });
+        room.pad(len);
+        // INVARIANT: header, integers and padding have been written.
+        *self.len += room.space;
         Ok(())
     }
 
@@ -245,6 +255,16 @@ impl Room<'_> {
         self.put(0, &((HEADER + payload) as CmsgLen).to_ne_bytes());
         self.put(LEVEL_AT, &level.to_ne_bytes());
         self.put(TYPE_AT, &ty.to_ne_bytes());
+    }
+
+    /// Writes zeros behind integers of this length in all.
+    #[inline(always)]
+    fn pad(&self, len: usize) {
+        if align_up(len) != len {
+            // One integer is missing. A length that the compiler does not know would be a call.
+            const { assert!(ALIGN <= 8) };
+            self.put(HEADER + len, &[0; 4]);
+        }
     }
 
     /// Writes `bytes` at an offset. The check is one only where the length is not known to the compiler.
