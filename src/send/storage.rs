@@ -1,6 +1,6 @@
 //! Where a message that is built keeps its parts.
 
-use std::{io::IoSlice, mem::MaybeUninit};
+use std::mem::MaybeUninit;
 
 use crate::sys;
 
@@ -114,7 +114,7 @@ impl<'a> sealed::Parts<'a> for Inline<'a> {
 }
 
 impl<'m, 'a> sealed::Parts<'a> for BatchSlot<'m, 'a> {
-    type Slices = &'m mut [MaybeUninit<IoSlice<'a>>];
+    type Slices = sys::SharedSlices<'m, 'a>;
     type Control = &'m mut [MaybeUninit<u8>];
     const SHARED: bool = true;
 

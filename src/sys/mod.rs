@@ -37,7 +37,7 @@ pub(crate) use outbox::{ByteRoom, ByteSink, InlineBytes, Outbox};
 #[cfg(linux_like)]
 pub(crate) use pinned::{F_MORE, SendPinned};
 pub(crate) use side_by_side::numbers;
-pub(crate) use slices::{INLINE_SLICES, InlineSlices, IoSlices, IoSlicesMut, SliceRoom, total};
+pub(crate) use slices::{INLINE_SLICES, InlineSlices, IoSlices, IoSlicesMut, SharedSlices, SliceRoom, total};
 
 use nix::libc::{self, c_int};
 

@@ -10,11 +10,10 @@ use std::{
 use nix::libc::{self, c_int};
 
 use super::{
-    IoSlices, MAX_SLICES, Outbox, SockAddr,
+    IoSlices, MAX_SLICES, Outbox, SharedSlices, SockAddr,
     array::Array,
     io::sendmsg,
     mmsg::{Mmsghdr, sendmmsg},
-    slices::total,
 };
 
 /// The most bytes that the kernel takes of one message (`MAX_RW_COUNT`, include/linux/fs.h): of a longer one it sends the
@@ -119,7 +118,7 @@ pub(crate) struct OutSession<'b, 'a> {
 
 /// Room for the parts of the next message.
 pub(crate) struct Slot<'s, 'a> {
-    pub(crate) slices: IoSlices<'a, &'s mut [MaybeUninit<IoSlice<'a>>]>,
+    pub(crate) slices: IoSlices<'a, SharedSlices<'s, 'a>>,
     pub(crate) control: Outbox<&'s mut [MaybeUninit<u8>]>,
     /// Until it is queued.
     batch: Option<&'s mut OutBatch>,
@@ -377,7 +376,7 @@ impl<'a> Slot<'_, 'a> {
             _ => (control.as_ptr().cast::<libc::c_void>().cast_mut(), control.len() as _),
         };
         let queue = &mut batch.queue;
-        let bytes = total(slices);
+        let bytes = self.slices.bytes();
         if bytes > MAX_BYTES || (bytes == 0 && !control.is_empty()) {
             queue.loose = true;
         }

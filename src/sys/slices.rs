@@ -33,6 +33,9 @@ pub unsafe trait SliceRoom<'a> {
     fn entries(&self) -> &[MaybeUninit<IoSlice<'a>>];
     #[doc(hidden)]
     fn entries_mut(&mut self) -> &mut [MaybeUninit<IoSlice<'a>>];
+    /// An entry of so many bytes has been written.
+    #[doc(hidden)]
+    fn count(&mut self, bytes: usize);
 }
 
 // SAFETY: an array is its entries.
@@ -45,17 +48,32 @@ unsafe impl<'a> SliceRoom<'a> for InlineSlices<'a> {
     fn entries_mut(&mut self) -> &mut [MaybeUninit<IoSlice<'a>>] {
         self
     }
+    #[inline(always)]
+    fn count(&mut self, _: usize) {}
+}
+
+/// Entries in a batch. How many bytes they describe is counted as they come: asked of them later, each would be read from
+/// memory.
+#[allow(unreachable_pub, reason = "named by a sealed trait, which has to be public")]
+#[derive(Default)]
+pub struct SharedSlices<'s, 'a> {
+    entries: &'s mut [MaybeUninit<IoSlice<'a>>],
+    bytes: usize,
 }
 
 // SAFETY: the slice is not replaced.
-unsafe impl<'a> SliceRoom<'a> for &mut [MaybeUninit<IoSlice<'a>>] {
+unsafe impl<'a> SliceRoom<'a> for SharedSlices<'_, 'a> {
     #[inline(always)]
     fn entries(&self) -> &[MaybeUninit<IoSlice<'a>>] {
-        self
+        self.entries
     }
     #[inline(always)]
     fn entries_mut(&mut self) -> &mut [MaybeUninit<IoSlice<'a>>] {
-        self
+        self.entries
+    }
+    #[inline(always)]
+    fn count(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_add(bytes);
     }
 }
 
@@ -77,14 +95,25 @@ impl<'a> IoSlices<'a> {
     }
 }
 
-impl<'a, R: SliceRoom<'a>> IoSlices<'a, R> {
-    /// With entries in this room.
+impl<'s, 'a> IoSlices<'a, SharedSlices<'s, 'a>> {
+    /// With these entries.
     #[inline(always)]
-    pub(crate) const fn over(room: R) -> Self {
+    pub(super) const fn over(entries: &'s mut [MaybeUninit<IoSlice<'a>>]) -> Self {
         // INVARIANT: nothing is claimed.
-        Self { count: 0, borrowed: None, room }
+        Self { count: 0, borrowed: None, room: SharedSlices { entries, bytes: 0 } }
     }
 
+    /// Bytes in all of them.
+    #[inline(always)]
+    pub(super) fn bytes(&self) -> usize {
+        match self.borrowed {
+            Some(list) => total(list),
+            None => self.room.bytes,
+        }
+    }
+}
+
+impl<'a, R: SliceRoom<'a>> IoSlices<'a, R> {
     #[inline(always)]
     pub(crate) fn as_slice(&self) -> &[IoSlice<'a>] {
         let first = match self.borrowed {
@@ -113,13 +142,14 @@ impl<'a, R: SliceRoom<'a>> IoSlices<'a, R> {
     pub(crate) fn push(&mut self, bytes: &'a [u8]) -> Result<(), usize> {
         if let Some(list) = self.borrowed {
             // Its entries by value, here and below: a call with `self` would make the compiler keep it in memory.
-            copy_entries(self.room.entries_mut(), list, 1)?;
+            copy_entries(&mut self.room, 0, list, 1)?;
             // INVARIANT: so many entries of the room are initialised now.
             self.borrowed = None;
         }
         match self.room.entries_mut().get_mut(self.count) {
             Some(slot) => {
                 slot.write(IoSlice::new(bytes));
+                self.room.count(bytes.len());
                 // INVARIANT: the entry at the old `count` has just been written.
                 self.count += 1;
                 Ok(())
@@ -141,12 +171,11 @@ impl<'a, R: SliceRoom<'a>> IoSlices<'a, R> {
 
     fn extend(&mut self, slices: &[IoSlice<'a>]) -> Result<(), usize> {
         if let Some(list) = self.borrowed {
-            copy_entries(self.room.entries_mut(), list, slices.len())?;
+            copy_entries(&mut self.room, 0, list, slices.len())?;
             // INVARIANT: so many entries of the room are initialised now.
             self.borrowed = None;
         }
-        let free = self.room.entries_mut().get_mut(self.count..).unwrap_or_default();
-        copy_entries(free, slices, 0).map_err(|needed| self.count + needed)?;
+        copy_entries(&mut self.room, self.count, slices, 0)?;
         // INVARIANT: those behind the old `count` have just been written.
         self.count += slices.len();
         Ok(())
@@ -164,22 +193,30 @@ impl<'a, R: SliceRoom<'a>> IoSlices<'a, R> {
         // SAFETY: the loop above has initialised every entry of `free`, and the borrow of `self` is kept.
         let free = unsafe { std::slice::from_raw_parts_mut(free.as_mut_ptr().cast::<IoSlice<'a>>(), room) };
         let used = fill(free).min(room);
+        let bytes = total(&free[..used]);
+        self.room.count(bytes);
         // INVARIANT: the free entries are all initialised, `used` is no more than there are.
         self.count += used;
         Ok(())
     }
 }
 
-/// Copies a list to the start of `room`, if so many `more` fit behind it; else says how many there would be.
+/// Copies a list to this place in `room`, if so many `more` fit behind it; else says how many there would be.
 #[cold]
-fn copy_entries<'a>(room: &mut [MaybeUninit<IoSlice<'a>>], list: &[IoSlice<'a>], more: usize) -> Result<(), usize> {
-    let needed = list.len() + more;
-    if needed > room.len() {
+fn copy_entries<'a>(
+    room: &mut impl SliceRoom<'a>,
+    at: usize,
+    list: &[IoSlice<'a>],
+    more: usize,
+) -> Result<(), usize> {
+    let needed = at + list.len() + more;
+    if needed > room.entries().len() {
         return Err(needed);
     }
-    for (slot, slice) in room.iter_mut().zip(list) {
+    for (slot, slice) in room.entries_mut()[at..].iter_mut().zip(list) {
         slot.write(*slice);
     }
+    room.count(total(list));
     Ok(())
 }
 
