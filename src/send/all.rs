@@ -5,7 +5,7 @@ use std::{
     os::fd::AsFd,
 };
 
-use super::{Failure, MsgHdr, Progress};
+use super::{MsgHdr, Progress};
 #[cfg(linux_like)]
 use crate::flags::SendFlags;
 use crate::{error::EncodeError, sys};
@@ -47,7 +47,7 @@ impl MsgHdr<'_> {
     /// be a second message.
     pub fn send_all(&mut self, socket: impl AsFd) -> io::Result<usize> {
         let socket = socket.as_fd();
-        if let Some(Failure { error, .. }) = self.failure {
+        if let Some(error) = self.first_error() {
             return Err(error.into());
         }
         let slices = self.data_slices();
@@ -73,7 +73,7 @@ impl MsgHdr<'_> {
             return Err(EncodeError::Value { field, expected, found: sent as i64 }.into());
         }
         if sent > 0 && sent == total {
-            self.progress = Progress::None;
+            self.set_progress(Progress::None);
             return Ok(total);
         }
         let result = loop {
@@ -91,14 +91,14 @@ impl MsgHdr<'_> {
                 break Ok(total);
             }
         };
-        self.progress = if result.is_ok() || sent == 0 { Progress::None } else { Progress::Begun(sent) };
+        self.set_progress(if result.is_ok() || sent == 0 { Progress::None } else { Progress::Begun(sent) });
         result
     }
 
     /// How many bytes [`send_all`](Self::send_all) had sent when it returned an error; 0 after success.
     #[must_use]
     pub fn sent(&self) -> usize {
-        match self.progress {
+        match self.progress() {
             Progress::None => 0,
             Progress::Begun(sent) | Progress::Skipped(sent) => sent,
         }
@@ -131,7 +131,7 @@ impl MsgHdr<'_> {
     /// # assert_eq!(io::Read::read(&mut &b, &mut rest).unwrap(), 2);
     /// ```
     pub fn skip(&mut self, sent: usize) -> &mut Self {
-        self.progress = Progress::Skipped(sent);
+        self.set_progress(Progress::Skipped(sent));
         self
     }
 

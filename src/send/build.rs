@@ -4,7 +4,7 @@ use std::io::IoSlice;
 
 use nix::libc;
 
-use super::{BatchSlot, ControlList, Failure, MsgHdr, Progress, Storage};
+use super::{BatchSlot, ControlList, Failure, MsgHdr, Past, Progress, Storage};
 use crate::{
     addr::{Name, ToSockAddr, set_name},
     cmsg::{ControlOut, unlikely},
@@ -115,7 +115,7 @@ impl<'a, S: Storage<'a>> MsgHdr<'a, S> {
         if self.list.is_some() {
             self.copy_list();
         }
-        if let Progress::Begun(sent) = self.progress {
+        if let Progress::Begun(sent) = self.progress() {
             return self.fail(EncodeError::Begun { sent });
         }
         let family = self.name.effective_family();
@@ -151,7 +151,7 @@ impl<'a, S: Storage<'a>> MsgHdr<'a, S> {
     /// # }
     /// ```
     pub fn control_from(&mut self, list: &'a ControlList<'a>) -> &mut Self {
-        if let Progress::Begun(sent) = self.progress {
+        if let Progress::Begun(sent) = self.progress() {
             return self.fail(EncodeError::Begun { sent });
         }
         self.copy_list();
@@ -175,10 +175,29 @@ impl<'a, S: Storage<'a>> MsgHdr<'a, S> {
     #[inline(always)]
     pub(super) fn fail(&mut self, error: EncodeError) -> &mut Self {
         let gather = |error: &EncodeError| matches!(error, EncodeError::Gather { .. });
-        if self.failure.is_none_or(|before| gather(&before.error) && !gather(&error)) {
-            self.failure = Some(Failure { error, slices: self.data_slices().len() });
+        let mut past = self.past.unwrap_or_default();
+        if past.failure.is_none_or(|before| gather(&before.error) && !gather(&error)) {
+            past.failure = Some(Failure { error, slices: self.data_slices().len() });
+            self.past = Some(past);
         }
         self
+    }
+
+    #[inline(always)]
+    pub(crate) fn first_error(&self) -> Option<EncodeError> {
+        self.past?.failure.map(|failure| failure.error)
+    }
+
+    #[inline(always)]
+    pub(super) fn progress(&self) -> Progress {
+        self.past.map_or(Progress::None, |past| past.progress)
+    }
+
+    pub(super) fn set_progress(&mut self, progress: Progress) {
+        self.past = match self.past.and_then(|past| past.failure) {
+            None if matches!(progress, Progress::None) => None,
+            failure => Some(Past { failure, progress }),
+        };
     }
 
     #[inline(always)]
@@ -207,19 +226,7 @@ fn append_list(sink: sys::ByteSink<'_>, list: &[u8]) -> Result<(), EncodeError> 
 impl<'m, 'a> MsgHdr<'a, BatchSlot<'m, 'a>> {
     #[inline(always)]
     pub(crate) fn in_slot(slot: sys::Slot<'m, 'a>) -> Self {
-        Self {
-            name: Name::new(),
-            parts: BatchSlot(slot),
-            list: None,
-            flags: SendFlags::empty(),
-            failure: None,
-            progress: Progress::None,
-        }
-    }
-
-    #[inline(always)]
-    pub(crate) fn first_error(&self) -> Option<EncodeError> {
-        self.failure.map(|failure| failure.error)
+        Self { name: Name::new(), parts: BatchSlot(slot), list: None, flags: SendFlags::empty(), past: None }
     }
 
     #[inline(always)]

@@ -73,6 +73,13 @@ pub struct MsgHdr<'a, S = Inline<'a>> {
     parts: S,
     list: Option<&'a ControlList<'a>>,
     flags: SendFlags,
+    /// Mostly nothing: a new header writes, and a send asks, that alone.
+    past: Option<Past>,
+}
+
+/// What has happened to a message.
+#[derive(Clone, Copy, Default)]
+struct Past {
     /// The first; `Gather`, which is none on a stream, gives way to any other.
     failure: Option<Failure>,
     progress: Progress,
@@ -86,7 +93,7 @@ struct Failure {
     slices: usize,
 }
 
-/// How much of the message `send_all` has sent. Of its variants, a new header writes the tag alone.
+/// How much of the message `send_all` has sent.
 #[derive(Clone, Copy, Default)]
 enum Progress {
     #[default]
@@ -107,8 +114,7 @@ impl<'a> MsgHdr<'a> {
             parts: Inline { slices: sys::IoSlices::new(), control: sys::Outbox::new() },
             list: None,
             flags: SendFlags::NOSIGNAL,
-            failure: None,
-            progress: Progress::None,
+            past: None,
         }
     }
 
@@ -125,7 +131,7 @@ impl<'a> MsgHdr<'a> {
     /// What the builder refused and no socket will take.
     #[cfg(feature = "tokio")]
     pub(crate) fn refused(&self) -> Option<EncodeError> {
-        self.failure.map(|failure| failure.error).filter(|error| !matches!(error, EncodeError::Gather { .. }))
+        self.first_error().filter(|error| !matches!(error, EncodeError::Gather { .. }))
     }
 
     #[cfg(linux_like)]
@@ -195,8 +201,8 @@ impl<'a> MsgHdr<'a> {
         // All of it now: behind a call that sees the header it would be read again.
         let (name, flags) = (self.name.get(), self.flags.bits());
         let (slices, control) = (self.data_slices(), self.control_bytes());
-        // Something was wrong, or an empty message may carry descriptors.
-        if self.failure.is_some() || (!control.is_empty() && slices.first().is_none_or(|slice| slice.is_empty())) {
+        // Something may be wrong, or an empty message may carry descriptors.
+        if self.past.is_some() || (!control.is_empty() && slices.first().is_none_or(|slice| slice.is_empty())) {
             self.check(socket.as_fd())?;
         }
         match sys::send(&socket, name, slices, control, flags) {
@@ -218,7 +224,7 @@ impl<'a> MsgHdr<'a> {
     #[inline(never)]
     fn check(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
         let slices = self.data_slices();
-        match self.failure {
+        match self.past.and_then(|past| past.failure) {
             Some(Failure { error: EncodeError::Gather { .. }, slices: gap })
                 if slices[gap..].iter().all(|slice| slice.is_empty()) && sys::is_stream(socket)? => {}
             Some(Failure { error, .. }) => return Err(error.into()),
@@ -257,7 +263,7 @@ impl<'a> MsgHdr<'a> {
     #[expect(clippy::type_complexity, reason = "the parts of a header")]
     pub(crate) fn raw_parts(&self) -> Result<(Option<&SockAddr>, &[IoSlice<'a>], &[u8]), EncodeError> {
         let (slices, control) = (self.data_slices(), self.control_bytes());
-        if let Some(Failure { error, .. }) = self.failure {
+        if let Some(error) = self.first_error() {
             return Err(error);
         }
         if slices.len() > sys::MAX_SLICES {
@@ -280,7 +286,7 @@ impl<'a, S: Storage<'a>> fmt::Debug for MsgHdr<'a, S> {
         parser::fmt_list(Cmsgs::new(self.control_bytes()), f)?;
         write!(f, ", flags: ")?;
         bitflags::parser::to_writer(&self.flags, &mut *f)?;
-        if let Some(Failure { error, .. }) = self.failure {
+        if let Some(error) = self.first_error() {
             write!(f, ", error: {error}")?;
         }
         f.write_str(" }")

@@ -203,12 +203,7 @@ impl<'a, R: SliceRoom<'a>> IoSlices<'a, R> {
 
 /// Copies a list to this place in `room`, if so many `more` fit behind it; else says how many there would be.
 #[cold]
-fn copy_entries<'a>(
-    room: &mut impl SliceRoom<'a>,
-    at: usize,
-    list: &[IoSlice<'a>],
-    more: usize,
-) -> Result<(), usize> {
+fn copy_entries<'a>(room: &mut impl SliceRoom<'a>, at: usize, list: &[IoSlice<'a>], more: usize) -> Result<(), usize> {
     let needed = at + list.len() + more;
     if needed > room.entries().len() {
         return Err(needed);
