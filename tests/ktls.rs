@@ -4,10 +4,15 @@
 
 mod common;
 
-use std::{io, net::TcpStream};
+use std::{
+    io::{self, Write},
+    net::{Shutdown, TcpStream},
+};
 
 use ancillary::{
-    ControlBuf, ControlVec, FamilyError, MsgFlags, MsgHdr, SendFlags, SocketExt, cmsg,
+    ControlBuf, ControlVec, FamilyError, MsgFlags, MsgHdr, SendFlags, SocketExt,
+    batch::RecvBatch,
+    cmsg,
     message::{IpTtl, TlsRecordType},
 };
 use common::{
@@ -129,4 +134,104 @@ fn without_kernel_tls_nothing_is_asked_for_and_nothing_arrives() {
     assert_eq!(next(&receiver), (b"plain".to_vec(), None));
     let error = stream().0.enable::<TlsRecordType>().unwrap_err();
     assert_eq!(cause(&error), Some(FamilyError::new("socket", "AF_INET or AF_INET6", libc::AF_UNIX)));
+}
+
+/// Records of another TLS stack with these keys, since the kernel's own sends no empty ones: the type, and what AES-GCM makes
+/// of the data, with its sum.
+const RECORDS: [(u8, &[u8], u128); 5] = [
+    (99, &[], 0xdadd_4a9a_78a8_6881_ccf5_12a7_fc81_0d80),
+    (23, &[0xa5, 0x75, 0xd9, 0xd7], 0x2b09_e330_5009_29e2_2e71_972b_cfa2_f63f), // "data"
+    (99, &[], 0x4b34_a773_84cc_1cb9_cb87_f8c5_addc_3538),
+    (21, &[0x14, 0xf4], 0x7e46_b1f1_1fb1_eddb_4cd2_2a0a_786d_42b1), // warning, close_notify
+    (99, &[], 0xbaef_d93c_ae2a_da5f_a352_07f3_eebe_77ee),
+];
+
+/// What arrives of them.
+const ARRIVING: [(&[u8], u8); 5] = [(b"", 99), (b"data", 23), (b"", 99), (&[1, 0], 21), (b"", 99)];
+
+/// Some of them as they go over the wire.
+fn records(which: std::ops::Range<usize>) -> Vec<u8> {
+    let record = |at: usize| {
+        let (ty, data, sum) = RECORDS[at];
+        let head = [ty, 3, 3, 0, (8 + data.len() + 16) as u8, 1, 1, 1, 1, 1, 1, 1, 1 + at as u8];
+        [&head[..], data, &sum.to_be_bytes()].concat()
+    };
+    which.flat_map(record).collect()
+}
+
+/// A connection of which one end takes records apart.
+fn receiving(test: &str) -> Option<(TcpStream, TcpStream)> {
+    pair(test)?; // which says what is missing
+    let (receiver, sender) = tcp(V4);
+    setsockopt(&receiver, TcpUlp::default(), b"tls").unwrap();
+    setsockopt(&receiver, TcpTlsRx, &keys()).unwrap();
+    Some((sender, receiver))
+}
+
+#[test]
+fn an_empty_record_is_no_end() {
+    for ends_before in [false, true] {
+        let Some((mut sender, receiver)) = receiving("an_empty_record_is_no_end") else { return };
+        sender.write_all(&records(0..5)).unwrap();
+        if ends_before {
+            sender.shutdown(Shutdown::Write).unwrap();
+        }
+        let (mut data, mut control) = ([0; 64], ControlBuf::<TlsRecordType>::new());
+        for (text, ty) in ARRIVING {
+            let message = receiver.recv_msg(&mut data, &mut control).unwrap();
+            assert_eq!((message.data(), message.extract(), message.is_eof()), (text, Some(TlsRecordType(ty)), false));
+        }
+        drop(sender);
+        for _ in 0..2 {
+            let message = receiver.recv_msg(&mut data, &mut control).unwrap();
+            assert_eq!((message.data(), message.extract(), message.is_eof()), (&b""[..], None, true));
+        }
+    }
+}
+
+/// Data, and the type of its record.
+type Record = (Vec<u8>, Option<TlsRecordType>);
+
+/// What this call brings, but for the end, and whether that came.
+fn told(batch: &mut RecvBatch<TlsRecordType>, socket: &TcpStream) -> (Vec<Record>, bool) {
+    let mut ended = false;
+    let mut found = Vec::new();
+    for message in batch.recv(socket).unwrap() {
+        assert!(!ended, "the end is last: {found:?}");
+        ended = message.is_eof();
+        found.push((message.data().to_vec(), message.extract()));
+    }
+    if ended {
+        assert_eq!(found.pop(), Some((vec![], None)));
+    }
+    (found, ended)
+}
+
+#[test]
+fn an_empty_record_in_a_batch_is_no_end() {
+    let test = "an_empty_record_in_a_batch_is_no_end";
+    let expected = ARRIVING.map(|(text, ty)| (text.to_vec(), Some(TlsRecordType(ty))));
+    // As many as one call may bring; from which record on they come later than the first call; whether the end is there.
+    for room in [1, 2, 3, 4, 5, 8] {
+        for (later, ends_before) in [(5, false), (5, true), (1, false), (3, true)] {
+            let Some((mut sender, receiver)) = receiving(test) else { return };
+            let (mut batch, mut found, mut ended) = (RecvBatch::new(room, 64), Vec::new(), false);
+            for part in [0..later, later..5] {
+                sender.write_all(&records(part.clone())).unwrap();
+                if ends_before && part.end == 5 {
+                    sender.shutdown(Shutdown::Write).unwrap();
+                }
+                while found.len() < part.end {
+                    assert!(!ended, "{room} {later}: {found:?}");
+                    let (messages, end) = told(&mut batch, &receiver);
+                    found.extend(messages);
+                    ended = end;
+                }
+            }
+            assert_eq!(found, expected, "{room} {later}");
+            drop(sender);
+            assert!(ends_before || !ended);
+            assert_eq!(told(&mut batch, &receiver), (vec![], true));
+        }
+    }
 }

@@ -116,17 +116,20 @@ pub(super) fn last_error() -> io::Error {
 }
 
 /// Whether a stream gives nothing more (recv(2) with `MSG_PEEK`, without waiting): its end, or an error, which is one
-/// too.
+/// too; but for EIO, by which a TLS record says that it needs room for its type.
 fn is_at_end(socket: BorrowedFd<'_>) -> bool {
     let mut byte = 0u8;
     let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
     // SAFETY: 1. the descriptor is borrowed, hence open; 2. `byte` is one byte that outlives the call; 3. without a
     // control buffer no descriptor is installed.
     let found = unsafe { libc::recv(socket.as_raw_fd(), ptr::from_mut(&mut byte).cast(), 1, flags) };
-    found == 0 || (found < 0 && last_error().kind() != io::ErrorKind::WouldBlock)
+    let waits = |error: io::Error| {
+        error.kind() == io::ErrorKind::WouldBlock || (cfg!(linux_like) && error.raw_os_error() == Some(libc::EIO))
+    };
+    found == 0 || (found < 0 && !waits(last_error()))
 }
 
-/// Whether a receive of no bytes, from nobody, with these flags, means that a stream has ended.
+/// Whether a receive of no bytes, from nobody, that came with these flags, means that a stream has ended.
 #[cold]
 #[inline(never)]
 pub(crate) fn ends_stream(socket: BorrowedFd<'_>, flags: c_int, control: bool) -> bool {
@@ -134,8 +137,10 @@ pub(crate) fn ends_stream(socket: BorrowedFd<'_>, flags: c_int, control: bool) -
     if flags & libc::MSG_ERRQUEUE != 0 {
         return false;
     }
-    let _ = flags;
-    // A TLS record may be empty: with control data, look whether anything follows.
+    // A TLS record may be empty. Mostly it says that it is whole; if not, with control data, look whether anything follows.
+    if flags & libc::MSG_EOR != 0 {
+        return false;
+    }
     is_stream(socket).unwrap_or(false) && (!control || is_at_end(socket))
 }
 

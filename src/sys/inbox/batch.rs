@@ -292,7 +292,9 @@ impl InBatch {
     /// Whether a message has no bytes and no sender.
     #[inline(always)]
     fn is_silent(&self, index: usize) -> bool {
-        self.headers.get(index).is_some_and(|message| message.len == 0 && message.header.msg_namelen == 0)
+        // A TLS record that is empty says that it is whole.
+        let is_silent = |header: &libc::msghdr| header.msg_namelen == 0 && header.msg_flags & libc::MSG_EOR == 0;
+        self.headers.get(index).is_some_and(|message| message.len == 0 && is_silent(&message.header))
     }
 
     /// How many bytes of data a message had room for.
