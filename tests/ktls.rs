@@ -6,11 +6,12 @@ mod common;
 
 use std::{
     io::{self, Write},
+    iter,
     net::{Shutdown, TcpStream},
 };
 
 use ancillary::{
-    ControlBuf, ControlVec, FamilyError, MsgFlags, MsgHdr, SendFlags, SocketExt,
+    ControlBuf, ControlVec, FamilyError, MsgFlags, MsgHdr, MsgHdrMut, RecvFlags, SendFlags, SocketExt,
     batch::RecvBatch,
     cmsg,
     message::{IpTtl, TlsRecordType},
@@ -168,18 +169,23 @@ fn receiving(test: &str) -> Option<(TcpStream, TcpStream)> {
     Some((sender, receiver))
 }
 
+/// Once the kernel has taken a record apart for a look, it says no longer that it is whole.
 #[test]
 fn an_empty_record_is_no_end() {
-    for ends_before in [false, true] {
+    for (ends_before, looks) in [(false, 0), (true, 0), (false, 1), (true, 2)] {
         let Some((mut sender, receiver)) = receiving("an_empty_record_is_no_end") else { return };
         sender.write_all(&records(0..5)).unwrap();
         if ends_before {
             sender.shutdown(Shutdown::Write).unwrap();
         }
         let (mut data, mut control) = ([0; 64], ControlBuf::<TlsRecordType>::new());
-        for (text, ty) in ARRIVING {
-            let message = receiver.recv_msg(&mut data, &mut control).unwrap();
-            assert_eq!((message.data(), message.extract(), message.is_eof()), (text, Some(TlsRecordType(ty)), false));
+        for (at, (text, ty)) in ARRIVING.into_iter().enumerate() {
+            for flags in iter::repeat_n(RecvFlags::PEEK, looks).chain([RecvFlags::empty()]) {
+                let message = MsgHdrMut::new().data(&mut data).flags(flags).recv(&receiver, &mut control).unwrap();
+                let found = (message.len(), message.extract(), message.is_eof());
+                assert_eq!(found, (text.len(), Some(TlsRecordType(ty)), false), "{at}: {flags:?}");
+                assert_eq!(&data[..text.len()], text);
+            }
         }
         drop(sender);
         for _ in 0..2 {
