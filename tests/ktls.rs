@@ -11,7 +11,7 @@ use std::{
 };
 
 use ancillary::{
-    ControlBuf, ControlVec, FamilyError, MsgFlags, MsgHdr, MsgHdrMut, RecvFlags, SendFlags, SocketExt,
+    ControlBuf, ControlVec, FamilyError, MsgFlags, MsgHdr, MsgHdrMut, RecvFlags, SendFlags, ShortReadError, SocketExt,
     batch::RecvBatch,
     cmsg,
     message::{IpTtl, TlsRecordType},
@@ -193,6 +193,21 @@ fn an_empty_record_is_no_end() {
             assert_eq!((message.data(), message.extract(), message.is_eof()), (&b""[..], None, true));
         }
     }
+}
+
+#[test]
+fn an_empty_record_adds_nothing_to_an_exact_number_of_bytes() {
+    let test = "an_empty_record_adds_nothing_to_an_exact_number_of_bytes";
+    let Some((mut sender, receiver)) = receiving(test) else { return };
+    sender.write_all(&records(0..3)).unwrap();
+    let (mut data, mut control) = ([0; 4], ControlBuf::<TlsRecordType>::new());
+    let message = receiver.recv_exact(&mut data, &mut control).unwrap();
+    assert_eq!(message.extract(), Some(TlsRecordType::APPLICATION_DATA), "the last one's");
+    assert_eq!(&data, b"data");
+    drop(sender);
+    let error = receiver.recv_exact(&mut data, &mut control).unwrap_err();
+    let error = cause::<ShortReadError>(&error).unwrap();
+    assert_eq!((error.expected, error.received), (4, 0));
 }
 
 /// Data, and the type of its record.

@@ -81,7 +81,8 @@ impl RecvExact {
             inbox.compact();
             let (before, flags) = (inbox.len(), inbox.flags());
             let (arrival, _) = inbox.recv_slice(&socket, rest, MsgHdrMut::new().ask(true))?;
-            if arrival.returned == 0 {
+            // A TLS record may be empty.
+            if arrival.returned == 0 && !sys::is_whole_record(socket, arrival.flags) {
                 // What Linux attaches to the end of a stream belongs to no message.
                 inbox.truncate(before, flags);
                 return Err(ShortReadError { expected: total, received: self.received }.into());

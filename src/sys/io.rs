@@ -138,10 +138,14 @@ pub(crate) fn ends_stream(socket: BorrowedFd<'_>, flags: c_int, control: bool) -
         return false;
     }
     // A TLS record may be empty. Mostly it says that it is whole; if not, with control data, look whether anything follows.
-    if flags & libc::MSG_EOR != 0 {
-        return false;
-    }
-    is_stream(socket).unwrap_or(false) && (!control || is_at_end(socket))
+    flags & libc::MSG_EOR == 0 && is_stream(socket).unwrap_or(false) && (!control || is_at_end(socket))
+}
+
+/// Whether no bytes from a stream, that came with these flags, are a record that is empty.
+#[cold]
+#[inline(never)]
+pub(crate) fn is_whole_record(socket: BorrowedFd<'_>, flags: c_int) -> bool {
+    flags & libc::MSG_EOR != 0 && is_stream(socket).unwrap_or(false)
 }
 
 /// Whether calls on it return at once (`O_NONBLOCK`).

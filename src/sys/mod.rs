@@ -27,7 +27,7 @@ pub(crate) use inbox::{Arrival, FdCursor, HeapStorage, InBatch, InMessages, Inbo
 pub(crate) use inbox::{CONTROL_AT, Out, Provided, RecvPinned, Template};
 #[cfg(feature = "tokio")]
 pub(crate) use io::is_nonblocking;
-pub(crate) use io::{domain, ends_stream, is_stream, set_int_option, takes_parts, with_msghdr};
+pub(crate) use io::{domain, ends_stream, is_stream, is_whole_record, set_int_option, takes_parts, with_msghdr};
 #[cfg(linux_like)]
 pub(crate) use io::{int_option, option_bytes, sendmsg, set_option_bytes};
 pub use name::SockAddr;

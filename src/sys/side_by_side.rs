@@ -48,8 +48,8 @@ fn of<T: Number>(fds: &[T]) -> &[RawFd] {
 #[inline(always)]
 fn is<T, U: 'static>() -> bool {
     let of_t: &dyn Lasting = &PhantomData::<T>;
-    // SAFETY: only the bound of the trait object changes, not its layout or its table; and `id` uses nothing of `T` but
-    // its identity, in which lifetimes have no part.
+    // SAFETY: only the bound of the trait object changes, not its layout or its table, which have no lifetimes; and `id` uses
+    // nothing of `T` but its identity, in which lifetimes have no part (as the crate `typeid` does it).
     let of_t = unsafe { transmute::<&dyn Lasting, &(dyn Lasting + 'static)>(of_t) };
     of_t.id() == TypeId::of::<U>()
 }

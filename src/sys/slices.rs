@@ -356,3 +356,41 @@ impl<'a> IoSlicesMut<'a> {
         })
     }
 }
+
+#[cfg(all(test, feature = "bytes"))]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    const DATA: [u8; 100] = [0; 100];
+
+    fn list(count: usize) -> Vec<IoSlice<'static>> {
+        (0..count).map(|at| IoSlice::new(&DATA[..count * at])).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn the_bytes_of_a_batchs_message_are_counted_however_they_come(
+            room in 0..12usize,
+            steps in vec((0..3u8, 0..6usize), 0..8),
+        ) {
+            let lists: Vec<_> = (0..6).map(list).collect();
+            let mut entries = vec![MaybeUninit::uninit(); room];
+            let mut slices = IoSlices::over(&mut entries);
+            for (how, count) in steps {
+                let _room = match how {
+                    0 => slices.push(&DATA[..count]),
+                    1 => slices.set_or_extend(&lists[count]),
+                    _ => slices.fill(|free| {
+                        for (slot, slice) in free.iter_mut().zip(&lists[count]) {
+                            *slot = *slice;
+                        }
+                        count.min(free.len())
+                    }),
+                };
+                prop_assert_eq!(slices.bytes(), total(slices.as_slice()));
+            }
+        }
+    }
+}

@@ -21,7 +21,7 @@ pub fn gone<T>(last: T) {
 pub trait Start {
     /// As `spawn`.
     fn start(&mut self) -> io::Result<Child>;
-    /// As `output`, of a program that inherits its standard input unless it is given another.
+    /// As `output`, whatever was said of where it writes; it inherits its standard input unless it is given another.
     fn finish(&mut self) -> io::Result<Output>;
     /// As `status`.
     fn end(&mut self) -> io::Result<ExitStatus>;

@@ -308,7 +308,8 @@ impl InBatch {
     #[inline(never)]
     fn find_end(&mut self, socket: BorrowedFd<'_>) {
         let control = |batch: &Self, index| batch.headers.get(index).map_or(0, |m| m.header.msg_controllen as usize);
-        let (mut first, flags) = (self.received - 1, self.last.ask.flags);
+        let mut first = self.received - 1;
+        let flags = self.headers.get(first).map_or(0, |message| message.header.msg_flags);
         let attached = control(self, first);
         if !ends_stream(socket, flags, attached > 0) {
             return;

@@ -211,7 +211,8 @@ impl<'a> InboxMut<'a> {
         ask: Recv,
     ) -> io::Result<Arrival> {
         let (start, len, flags) = if ask.append {
-            (align_up(self.head.len).min(self.bytes.len()), self.head.len, self.head.flags)
+            // That a record ends is said of the last piece alone.
+            (align_up(self.head.len).min(self.bytes.len()), self.head.len, self.head.flags & !libc::MSG_EOR)
         } else {
             self.close_owned();
             (0, 0, 0)
