@@ -178,6 +178,14 @@ fn more_slices_than_a_header_holds_are_refused() {
             assert_eq!(next(&b).0, [b'x'; 1000]);
             MsgHdr::new().slices(&[]).data(b"y").slices(&half).slices(&[]).send(&a).unwrap();
             assert_eq!(next(&b).0, [&b"y"[..], &[b'x'; 40]].concat());
+            for header in [
+                MsgHdr::new().slices(&half).slices(&half[..24]),
+                MsgHdr::new().slices(&list[..63]).data(b"x"),
+                MsgHdr::new().data(b"x").slices(&list[..63]),
+            ] {
+                assert_eq!(header.send(&a).unwrap(), 64);
+                assert_eq!(next(&b).0, [b'x'; 64]);
+            }
         }
     });
 }

@@ -114,3 +114,14 @@ fn a_usual_length_that_no_message_has_changes_nothing() {
         read(<(Odd<{ usize::MAX - 28 }>, IpTtl)>::extract(parser::cmsgs(&bytes[..len])));
     }
 }
+
+#[test]
+fn a_message_without_payload_is_read_at_the_end_too() {
+    let mut bytes = [0; 64];
+    let empty = RawCmsg::new(CmsgId::new(9, 9), &[]);
+    let len = cmsg::encode(&(IpTtl(7), empty), &mut bytes).unwrap();
+    let bytes = &bytes[..len];
+    assert_eq!(<(IpTtl, Odd<0>)>::extract(parser::cmsgs(bytes)), (Some(IpTtl(7)), Some(vec![])));
+    assert_eq!(<(Odd<0>, IpTtl)>::extract(parser::cmsgs(bytes)), (Some(vec![]), Some(IpTtl(7))));
+    assert_eq!(<(IpTos, Odd<8>)>::extract(parser::cmsgs(bytes)), (None, Some(vec![])));
+}

@@ -237,6 +237,31 @@ fn an_encoded_list_can_be_sent_many_times_and_joined_with_more() {
     });
 }
 
+#[test]
+fn a_slice_and_an_iterator_of_descriptors_make_the_same_bytes_and_no_others() {
+    no_leak(|| {
+        let owned = numbered(9);
+        let borrowed: Vec<_> = owned.iter().map(AsFd::as_fd).collect();
+        for count in 0..=9 {
+            let numbers: Vec<u8> = owned[..count].iter().flat_map(|fd| fd.as_raw_fd().to_ne_bytes()).collect();
+            let space = if count > 0 { cmsg::space(numbers.len()).unwrap() } else { 0 };
+            let encoded = |rights: &dyn for<'a> Fn(&'a mut [u8]) -> usize| {
+                let mut bytes = [0xff; 64];
+                assert_eq!(rights(&mut bytes), space);
+                assert!(bytes[space..].iter().all(|byte| *byte == 0xff));
+                bytes
+            };
+            let one_by_one =
+                encoded(&|bytes| cmsg::encode(&ScmRights::new(owned[..count].iter().map(AsFd::as_fd)), bytes).unwrap());
+            let payload = &one_by_one[cmsg::len(0).unwrap().min(space)..space];
+            assert_eq!(payload[..numbers.len()], numbers);
+            assert!(payload[numbers.len()..].iter().all(|byte| *byte == 0), "padding");
+            assert_eq!(encoded(&|bytes| cmsg::encode(&ScmRights::new(&owned[..count]), bytes).unwrap()), one_by_one);
+            assert_eq!(encoded(&|bytes| cmsg::encode(&ScmRights::new(&borrowed[..count]), bytes).unwrap()), one_by_one);
+        }
+    });
+}
+
 /// FD07
 #[test]
 fn no_descriptors_at_all_emit_no_message() {

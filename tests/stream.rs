@@ -284,6 +284,18 @@ fn a_frame_is_filled_byte_by_byte() {
 }
 
 #[test]
+fn behind_the_last_byte_nothing_is_sent() {
+    no_leak(|| {
+        let (a, b) = unix();
+        drop(b);
+        let mut header = MsgHdr::new();
+        header.data(b"all").data(b" of it");
+        assert_eq!(header.skip(9).send_all(&a).unwrap(), 9, "whether the peer is there or not");
+        assert_eq!(header.skip(8).send_all(&a).unwrap_err().raw_os_error(), Some(libc::EPIPE));
+    });
+}
+
+#[test]
 fn a_peer_gone_after_any_number_of_bytes_is_a_short_read_of_that_number() {
     const LEN: usize = 9;
     no_leak(|| {
