@@ -240,13 +240,14 @@ fn an_encoded_list_can_be_sent_many_times_and_joined_with_more() {
 #[test]
 fn a_slice_and_an_iterator_of_descriptors_make_the_same_bytes_and_no_others() {
     no_leak(|| {
-        let owned = numbered(9);
+        let owned = numbered(35);
         let borrowed: Vec<_> = owned.iter().map(AsFd::as_fd).collect();
-        for count in 0..=9 {
+        // Few and many go different ways.
+        for count in (0..=9).chain(31..=35) {
             let numbers: Vec<u8> = owned[..count].iter().flat_map(|fd| fd.as_raw_fd().to_ne_bytes()).collect();
             let space = if count > 0 { cmsg::space(numbers.len()).unwrap() } else { 0 };
             let encoded = |rights: &dyn for<'a> Fn(&'a mut [u8]) -> usize| {
-                let mut bytes = [0xff; 64];
+                let mut bytes = [0xff; 256];
                 assert_eq!(rights(&mut bytes), space);
                 assert!(bytes[space..].iter().all(|byte| *byte == 0xff));
                 bytes

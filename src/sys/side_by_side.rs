@@ -33,9 +33,9 @@ pub(crate) fn numbers<I>(fds: &I) -> Option<&[RawFd]> {
 ///
 /// * it is a `repr(transparent)` [`RawFd`], and has no interior mutability
 unsafe trait Number {}
-// SAFETY: std::os::fd::OwnedFd: "uses repr(transparent) and has the representation of a host file descriptor".
+// SAFETY: std promises `repr(transparent)` over the number for it, and a shared OwnedFd does not change.
 unsafe impl Number for OwnedFd {}
-// SAFETY: the same of std::os::fd::BorrowedFd.
+// SAFETY: as above.
 unsafe impl Number for BorrowedFd<'_> {}
 
 #[inline(always)]
