@@ -7,19 +7,20 @@ mod common;
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket},
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 use ancillary::{
     ControlBuf, ControlList, ControlOut, ControlVec, DecodeError, EncodeError, MsgHdr, RawCmsg, RecvControl,
     SendControl, SocketExt,
     cmsg::{self, CmsgId},
-    message::{HopLimit, PktInfo, RecvList, Timestamp, TrafficClass},
+    message::{HopLimit, PktInfo, RecvList, ScmRights, ScmRightsSpace, Timestamp, TrafficClass},
     parser::ControlMessage,
     set_option,
 };
 use common::{
-    pairs::{bound, udp},
+    pairs::{bound, stream, udp},
+    pipes::{contents, names, numbered},
     skipped,
 };
 use nix::libc;
@@ -365,4 +366,25 @@ fn enabling_what_the_kernel_lacks_is_its_error() {
     assert_eq!(error.raw_os_error(), Some(libc::ENOPROTOOPT));
     let error = set_option(socket.as_fd(), 9999, 1, 1).unwrap_err();
     assert!(matches!(error.raw_os_error(), Some(libc::ENOPROTOOPT | libc::EOPNOTSUPP)), "{error}");
+}
+
+/// Descriptors, as a third party sends them.
+struct Lent<'fd>(&'fd [OwnedFd]);
+
+impl<'fd> SendControl<'fd> for Lent<'fd> {
+    fn encode(&self, out: &mut ControlOut<'_, 'fd>) -> Result<(), EncodeError> {
+        out.push_fds(self.0.iter().map(AsFd::as_fd))
+    }
+}
+
+#[test]
+fn a_foreign_message_of_descriptors_joins_the_others() {
+    let ((a, b), fds) = (stream(), numbered(5));
+    let control = (ScmRights::new(&fds[..1]), Lent(&fds[1..3]), Lent(&[]), ScmRights::new(&fds[3..]));
+    MsgHdr::new().data(b"x").control(control).send(&a).unwrap();
+    let (mut data, mut control) = ([0; 1], ControlBuf::<ScmRightsSpace<5>>::new());
+    let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+    assert_eq!(message.cmsgs().count(), 1);
+    assert_eq!(contents(message.take_fds()), names(0..5));
+    assert!(ControlList::new(Lent(&[])).unwrap().as_bytes().is_empty());
 }
