@@ -223,7 +223,7 @@ macro_rules! buffer {
                 TakeFds::new(self.inbox.as_mut())
             }
 
-            /// Takes exactly `M` descriptors.
+            /// Takes exactly `M` descriptors; [`TakeFds::exactly`] for a number that is not known before.
             ///
             /// # Errors
             ///

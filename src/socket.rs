@@ -314,7 +314,7 @@ impl<const N: usize> FdMessage<N> {
         self.fds.iter().flatten().map(AsFd::as_fd)
     }
 
-    /// All `N` descriptors.
+    /// All `N` descriptors. With `MSG_CTRUNC` in the [`flags`](Self::flags), fewer than were sent could be opened.
     ///
     /// # Errors
     ///

@@ -37,13 +37,39 @@ impl<'a> TakeFds<'a> {
         Self { inbox, cursor: FdCursor::new() }
     }
 
-    /// All that are left, if they are `N`.
-    pub(crate) fn exact<const N: usize>(mut self) -> Result<[OwnedFd; N], FdCountError> {
-        let found = self.inbox.fds().count();
-        if found != N {
-            return Err(FdCountError { expected: N, found });
+    /// These, if `count` of them are left; for a number that is known before the program runs, `take_fds_exact`.
+    ///
+    /// ```
+    /// use ancillary::{ControlBuf, SocketExt, message::ScmRightsSpace};
+    /// use std::os::{fd::OwnedFd, unix::net::UnixStream};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (a, b) = UnixStream::pair()?;
+    /// a.send_fds(&[3], [&a, &b, &a])?; // how many there are
+    /// let (mut data, mut control) = ([0; 1], ControlBuf::<ScmRightsSpace<8>>::new());
+    /// let mut message = b.recv_msg(&mut data, &mut control)?;
+    /// message.require_complete()?;
+    /// let expected = usize::from(message.data()[0]);
+    /// let fds: Vec<OwnedFd> = message.take_fds().exactly(expected)?.collect();
+    /// assert_eq!(fds.len(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`FdCountError`] if there are more or fewer; none is taken then.
+    pub fn exactly(self, count: usize) -> Result<Self, FdCountError> {
+        match self.inbox.fds().count() {
+            found if found == count => Ok(self),
+            found => Err(FdCountError { expected: count, found }),
         }
-        Ok(std::array::from_fn(|_| self.next().expect("counted above")))
+    }
+
+    /// All that are left, if they are `N`.
+    pub(crate) fn exact<const N: usize>(self) -> Result<[OwnedFd; N], FdCountError> {
+        let mut fds = self.exactly(N)?;
+        Ok(std::array::from_fn(|_| fds.next().expect("counted above")))
     }
 }
 

@@ -263,6 +263,29 @@ fn a_slice_and_an_iterator_of_descriptors_make_the_same_bytes_and_no_others() {
     });
 }
 
+#[test]
+fn another_number_than_a_header_says_takes_none() {
+    no_leak(|| {
+        let ((a, b), fds) = (stream(), numbered(40));
+        let mut control = ControlVec::<ScmRightsSpace<253>>::new();
+        a.send_fds(b"40", &fds).unwrap();
+        let mut data = [0; 2];
+        let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+        for expected in [0, 39, 41] {
+            let error = message.take_fds().exactly(expected).map(drop).unwrap_err();
+            assert_eq!((error.expected, error.found), (expected, 40));
+        }
+        assert_eq!(contents(message.take_fds().exactly(40).unwrap()), names(0..40));
+        assert_eq!(message.take_fds().exactly(0).unwrap().count(), 0);
+        // Of what has been taken already nothing is counted.
+        a.send_fds(b"40", &fds).unwrap();
+        let mut message = b.recv_msg(&mut data, &mut control).unwrap();
+        assert_eq!(message.take_fds().take(38).count(), 38);
+        assert_eq!(message.take_fds().exactly(40).map(drop).unwrap_err().found, 2);
+        assert_eq!(message.take_fds().exactly(2).unwrap().count(), 2);
+    });
+}
+
 /// FD07
 #[test]
 fn no_descriptors_at_all_emit_no_message() {

@@ -108,6 +108,9 @@ impl fmt::Display for TruncatedError {
 /// Another number of descriptors arrived than was asked for. None has been taken: they stay in the control buffer, or,
 /// from an [`FdMessage`](crate::FdMessage), are closed.
 ///
+/// What was found is what arrived: after `MSG_CTRUNC`, for want of room or of descriptors that may be open
+/// (`RLIMIT_NOFILE`), that is less than what was sent.
+///
 /// ```
 /// use ancillary::{FdCountError, SocketExt};
 /// use std::os::unix::net::UnixStream;

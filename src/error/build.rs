@@ -144,7 +144,7 @@ impl fmt::Display for EncodeError {
             Self::Payload { found, max } => {
                 write!(f, "expected a payload of at most {max} bytes, found {found}")
             }
-            Self::Messages { available } => write!(f, "the batch is full: it has room for {available} messages"),
+            Self::Messages { available } => write!(f, "the batch is full: it has room for {available} message(s)"),
             Self::Queued => f.write_str("the message is in the batch already: make another"),
             Self::Slices { needed, available } => {
                 write!(f, "message needs {needed} slices, {available} fit")

@@ -299,7 +299,10 @@ impl<'a, L: RecvList, D> Received<'a, L, D> {
         TakeFds::new(self.inbox.reborrow())
     }
 
-    /// Takes exactly `N` descriptors.
+    /// Takes exactly `N` descriptors; [`TakeFds::exactly`] for a number that is not known before.
+    ///
+    /// These are those that arrived. With `MSG_CTRUNC` more were sent, or no more could be opened:
+    /// [`require_complete`](Self::require_complete) says so.
     ///
     /// # Errors
     ///
@@ -333,7 +336,8 @@ impl<'d, L> Received<'_, L, &'d [u8]> {
 
 #[cfg(linux_like)]
 impl<'d, L: RecvList> Received<'_, L, &'d [u8]> {
-    /// The datagrams that the kernel has merged into this one ([`UdpGro`]); this one, where it has merged none.
+    /// The datagrams that the kernel has merged into this one ([`UdpGro`]); this one, where it has merged none. With
+    /// [`MsgFlags::TRUNC`] the last is what is left of one.
     #[doc(alias = "UDP_GRO")]
     pub fn segments(&self) -> impl Iterator<Item = &'d [u8]> {
         UdpGro::segments(self.get::<UdpGro>(), self.data())

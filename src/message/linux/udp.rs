@@ -21,7 +21,11 @@ const UDP_GRO: i32 = 104;
 /// segmentation offload; Linux 4.18).
 ///
 /// Sent with each message; 0 overrides a size that the socket has by `setsockopt(SOL_UDP, UDP_SEGMENT)`. Data of at
-/// most this many bytes goes out as one datagram. No privilege. Raw sockets ignore it.
+/// most this many bytes goes out as one datagram. No privilege. Sockets that are not UDP's ignore it.
+///
+/// Where it may be missing, ask [`is_supported`](Self::is_supported) once: a kernel before 4.18 ignores it without a word, and
+/// all data leaves as one datagram. A send that fails with EIO nevertheless is one to repeat datagram by datagram, as is
+/// every later one to that destination; EINVAL is the caller's: too many segments, or no checksums.
 ///
 /// # Wire layout
 ///
@@ -87,8 +91,8 @@ sends!(UdpSegment, Self::ID, |segment| segment.0.to_ne_bytes());
 /// How long the datagrams are that the kernel has merged into this one (`UDP_GRO`, generic receive offload; Linux 5.0).
 ///
 /// Received once enabled (`UDP_GRO`): all have this many bytes but the last, which may be shorter. It is absent where
-/// nothing was merged. Give 64 KiB of room: what does not fit is cut off in whole datagrams (`MSG_TRUNC`). No
-/// privilege.
+/// nothing was merged. Give 64 KiB of room: what does not fit is cut off (`MSG_TRUNC`), in the middle of a datagram too,
+/// and the last of the [`segments`](Self::segments) is then what is left of it. No privilege.
 ///
 /// ```
 /// use ancillary::{ControlBuf, SocketExt, message::UdpGro};

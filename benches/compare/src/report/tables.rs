@@ -15,8 +15,8 @@ const QUESTIONS: &[(&str, &str, &str)] = &[
     (
         "gather",
         "Gather one datagram from slices",
-        "Over a pair of AF_UNIX sockets; the receive is std's, for all. \
-      std has no vectored send of datagrams.",
+        "Over a pair of AF_UNIX sockets; the receive is std's, for all. `ours`: added one by one by `data`; `ours, slices`: a \
+         list. std has no vectored send of datagrams.",
     ),
     (
         "scatter",
@@ -57,7 +57,7 @@ const QUESTIONS: &[(&str, &str, &str)] = &[
     (
         "stream",
         "Messages through a stream, some with a descriptor",
-        "Each is written in three pieces and read out whole, with its descriptor, which is closed. Ours: `FdStream`. The          others copy pieces into a buffer that is kept, and keep bytes and descriptors that have arrived, in code written          for this, which knows no short write; `slices`: a list of pieces instead of the copy. sendfd asks for no          close-on-exec; std has no descriptors.",
+        "Each is written in three pieces and read out whole, with its descriptor, which is closed. Ours: `FdStream`. The others copy pieces into a buffer that is kept, and keep bytes and descriptors that have arrived, in code written for this, which knows no short write; `slices`: a list of pieces instead of the copy. sendfd asks for no close-on-exec; std has no descriptors.",
     ),
     (
         "batch",
@@ -119,8 +119,9 @@ fn by_question<'a, T>(
 /// Instructions and allocations.
 pub fn counts(counts: &Counts) -> String {
     let mut text = String::from(
-        "User-space instructions for one operation; in brackets heap allocations, if any. `-`: the library cannot do it. \
-         Of slices, 4096 B alone: elsewhere only what ours copies differs.\n\n",
+        "User-space instructions for one operation; in brackets heap allocations, if any. `-`: not measured, mostly \
+         because the library cannot do it. Of the questions about slices only the rows of 4096 B are counted: how long the \
+         slices are makes no difference, unless they are copied.\n\n",
     );
     text += &by_question(
         &counts.cases,
@@ -134,14 +135,16 @@ pub fn counts(counts: &Counts) -> String {
             }
         },
     );
-    text +=
-        "### Control data alone, against C\n\nThe other libraries build or read none of these without a socket.\n\n";
+    text += "### Control data alone, against C\n\nThe other libraries build or read none of these without a \
+         socket. The compiler knows how many messages and descriptors there are, other than above and in `How it grows`, and \
+         the sockets stay the same. `cargo bench --bench instructions` fails if ours takes more in the first rows, to \
+         `parse TTL + PKTINFO, by type` and of building for QUIC; in the others ours does more than C, and both are shown.\n\n";
     text += "| | C | ours |\n|---|---:|---:|\n";
     for Row { title, by_hand, ours, .. } in &counts.alone {
         writeln!(text, "| {title} | {by_hand:.0} | {ours:.0} |").expect("room");
     }
     text += "\n### How it grows\n\nInstructions in all, and for each element more than in the row above. The counting fails \
-             if the later elements take more than the earlier ones.\n\n\
+             if a later element takes a tenth of an instruction more than an earlier one.\n\n\
              | | C | ours | C, each more | ours, each more |\n|---|---:|---:|---:|---:|\n";
     for Row { title, by_hand, ours, each } in &counts.growth {
         let each = each.map_or("| |".into(), |(by_hand, ours)| format!("{by_hand:.2} | {ours:.2} |"));
@@ -180,7 +183,7 @@ pub(super) fn method(measured: &[Measured], seconds: u64) -> String {
          each round. A figure is the median, over the rounds, of the ratio within a round. It took {seconds} s.\n\
          * **Noise**: the first contender runs twice in each round, and the ratio of both should be 1. The middle half of \
          these ratios is {wide:.1} % wide (median of all rows); the medians of nine rows in ten are off by {off:.1} % or \
-         less. Smaller differences say nothing. What takes nanoseconds, as building control data alone does, also depends \
+         less. Medians that differ by less say nothing. What takes nanoseconds, as building control data alone does, also depends \
          on where the compiler puts the code.\n\
          * **Instructions**: callgrind, the program without the kernel; a long run less a short one, by {} operations ({} \
          of batches of 128 and more), less an empty loop. They repeat with the same compiler.\n\
@@ -198,7 +201,10 @@ pub(super) fn brief(measured: &[Measured]) -> String {
     let mut text = format!(
         "\n## In brief\n\nTime, where hand-written C with sendmsg and recvmsg, or sendmmsg and recvmmsg, takes 1: the \
          median over the rows of each question, and the extremes. What is below 1 by more than the noise takes a cheaper \
-         call, or fewer, or makes the call without the C library (rustix). Details below.\n\n| | {} |\n|---|{}\n",
+         call, or fewer, copies small pieces, or makes the call without the C library (rustix). `-`: not measured, mostly \
+         because the library cannot do it in one call; what is done one by one stands below, as does C's plain recv: it \
+         takes less than any recvmsg, ours too, and tells nothing of a message that was cut. Of one buffer, socket2's \
+         sends alone are here, of one datagram std's and rustix's without control data.\n\n| | {} |\n|---|{}\n",
         LIBRARIES.join(" | "),
         "---:|".repeat(LIBRARIES.len()),
     );
