@@ -89,6 +89,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     for gro in [false, true] {
         let (sender, receiver) = pair()?;
+        if !UdpSegment::is_supported(&sender) {
+            println!("GSO        no UDP_SEGMENT before Linux 4.18"); // it would be ignored without a word
+            break;
+        }
         if gro && !receiver.try_enable::<UdpGro>()? {
             println!("GSO, GRO   no UDP_GRO before Linux 5.0");
             break;
