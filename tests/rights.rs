@@ -243,7 +243,7 @@ fn a_slice_and_an_iterator_of_descriptors_make_the_same_bytes_and_no_others() {
         let owned = numbered(35);
         let borrowed: Vec<_> = owned.iter().map(AsFd::as_fd).collect();
         // Few and many go different ways.
-        for count in (0..=9).chain(31..=35) {
+        for count in (0..=9).chain(15..=18).chain(31..=35) {
             let numbers: Vec<u8> = owned[..count].iter().flat_map(|fd| fd.as_raw_fd().to_ne_bytes()).collect();
             let space = if count > 0 { cmsg::space(numbers.len()).unwrap() } else { 0 };
             let encoded = |rights: &dyn for<'a> Fn(&'a mut [u8]) -> usize| {

@@ -14,9 +14,6 @@ use crate::{error::EncodeError, sys};
 #[cfg(linux_like)]
 const SOL_RDS: i32 = 276;
 
-/// So many descriptors take less time one by one than a call of memcpy(3) does (`benches/report ratios build`).
-const FEW: usize = 32;
-
 /// Where control messages are written: the storage of a header, or any slice of bytes.
 ///
 /// Headers, lengths and padding are its business; a message gives its identity and its payload. `'fd` is how long the
@@ -161,8 +158,8 @@ impl<'b, 'fd> ControlOut<'b, 'fd> {
         }
         let (level, ty) = (CmsgId::RIGHTS.level(), CmsgId::RIGHTS.ty());
         let pushed = match together {
-            Some(numbers) if count > FEW => self.sink.push_slice(level, ty, numbers),
-            _ => self.sink.push_ints(level, ty, count, numbers),
+            Some(numbers) => self.sink.push_slice(level, ty, numbers),
+            None => self.sink.push_ints(level, ty, count, numbers),
         };
         match pushed {
             Ok(()) => Ok(()),
