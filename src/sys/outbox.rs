@@ -4,7 +4,8 @@ use std::{marker::PhantomData, mem::MaybeUninit};
 
 use super::{ALIGN, CmsgLen, HEADER, LEVEL_AT, TYPE_AT, align_up};
 
-/// So many integers take less time piece by piece than by a call of memcpy(3) (`benches/report ratios build`).
+/// So many integers go piece by piece, more by memcpy(3): its call takes longer for 1 and for 8, and less for 253
+/// (`benches/report ratios build`); where between them it begins to was not measured.
 const FEW: usize = 32;
 
 /// What a register takes.
